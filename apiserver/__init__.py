@@ -1,0 +1,1 @@
+"""The API server: REST and watch over etcd."""

@@ -1,0 +1,1 @@
+"""What every service shares: flags, logging, metrics, health, TLS and certificates, graceful stop."""

@@ -1,0 +1,1 @@
+"""The control loops: each watches, compares, and writes through the API server."""

@@ -1,0 +1,1 @@
+"""Talking to an API server: kubeconfig, REST, watch, informers, work queues, leader election, events."""

@@ -1,0 +1,1 @@
+"""The node agent: runs the pods bound to its node as Docker containers and reports their status."""

@@ -1,0 +1,1 @@
+"""The command line for users: kubectl's verbs, checked with the official schemas before anything is sent."""
