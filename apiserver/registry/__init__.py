@@ -1,0 +1,1 @@
+"""What the server knows about objects: strategies per kind, and the flows that create, change and delete them."""

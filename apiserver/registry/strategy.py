@@ -1,0 +1,176 @@
+"""How a kind behaves beyond its schema: defaults, what each kind of write may change, and its rules.
+
+`Strategy` is what holds for every kind; a kind with rules of its own has a subclass, found through
+`apiserver.registry.table`. All methods but `allocate` are pure: they read and change the objects they are given. An
+object passes `default` and admission first, then `prepare_*`, then `validate*`, then it is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from apimachinery import errors, schemas
+from apimachinery.field import FieldError
+from apimachinery.kinds import GVK, Kind
+from apimachinery.meta import JSON
+from apiserver.registry import metadata, names
+from apiserver.request import User
+
+if TYPE_CHECKING:
+    from apiserver.storage import ExtraOp
+
+# Kinds whose spec is counted in metadata.generation.
+_COUNTED = frozenset(
+    {
+        "pods", "replicationcontrollers", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs",
+        "cronjobs", "ingresses", "networkpolicies", "poddisruptionbudgets", "priorityclasses",
+        "flowschemas", "prioritylevelconfigurations", "validatingwebhookconfigurations",
+        "mutatingwebhookconfigurations", "validatingadmissionpolicies", "validatingadmissionpolicybindings",
+        "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", "customresourcedefinitions", "resourceslices",
+    }
+)  # fmt: skip
+_RETURNED_WHEN_DELETED = frozenset(
+    {
+        "pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims", "podtemplates",
+        "resourcequotas",
+    }
+)  # fmt: skip
+_PATH_SEGMENT_NAMES = frozenset({"roles", "rolebindings", "clusterroles", "clusterrolebindings"})
+_NOT_SPEC = frozenset({"metadata", "status", "apiVersion", "kind"})
+_METADATA_OF_STATUS = ("labels", "annotations", "finalizers", "ownerReferences")
+
+
+@dataclass(slots=True)
+class Context:
+    """Who writes, when, and with which options; the same for all steps of one write."""
+
+    user: User
+    now: str
+    manager: str
+    dry_run: bool = False
+    force: bool = False
+    options: JSON = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Strategy:
+    """The generic behaviour of a kind; subclasses say what differs."""
+
+    unconditional_update = True  # may an update leave out resourceVersion?
+    allow_create_on_update = False
+    graceful = False  # does deletion wait for someone (the kubelet)?
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.counted = kind.plural in _COUNTED
+        self.returns_deleted = kind.plural in _RETURNED_WHEN_DELETED
+        self.has_status = any(subresource.name == "status" for subresource in kind.subresources)
+
+    # -- creation
+
+    def default(self, obj: JSON) -> None:
+        """Fill in what the client may leave out. Must be idempotent."""
+
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        """Drop what a client may not set at creation."""
+        if self.has_status:
+            obj.pop("status", None)
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        """Every rule that the schema does not say, for a new object."""
+        return []
+
+    def warnings(self, obj: JSON) -> list[str]:
+        """What is allowed but unwise: sent as Warning headers."""
+        return []
+
+    # -- update
+
+    def prepare_update(self, obj: JSON, old: JSON, ctx: Context) -> None:
+        """Undo what a write to the object itself may not change: the status."""
+        if self.has_status:
+            _keep(obj, old, "status")
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        """Every rule for the new object, and for the step from the old one."""
+        return self.validate(obj)
+
+    # -- subresources that are written like the object
+
+    def prepare_subresource(self, subresource: str, obj: JSON, old: JSON, ctx: Context) -> None:
+        """Undo what a write to this subresource may not change."""
+        if subresource != "status":
+            raise errors.NotFound("the server could not find the requested resource")
+        self.prepare_status_update(obj, old)
+
+    def validate_subresource(self, subresource: str, obj: JSON, old: JSON) -> list[FieldError]:
+        """The rules of a write to this subresource."""
+        return self.validate_status_update(obj, old)
+
+    def prepare_status_update(self, obj: JSON, old: JSON) -> None:
+        """Only the status and managedFields move; the rest is as stored."""
+        status = obj.get("status")
+        meta = obj["metadata"]
+        for key in [key for key in obj if key not in _NOT_SPEC]:
+            del obj[key]
+        for key, value in old.items():
+            if key not in _NOT_SPEC:
+                obj[key] = value
+        for key in _METADATA_OF_STATUS:
+            _keep(meta, old["metadata"], key)
+        if status is not None:
+            obj["status"] = status
+
+    def validate_status_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        """The rules of the status."""
+        return []
+
+    # -- deletion
+
+    def deletion_grace(self, obj: JSON, requested: int | None) -> int | None:
+        """Seconds an object is given before it goes; None or 0: it goes at once."""
+        return None
+
+    def mark_deleting(self, obj: JSON) -> None:
+        """The object has just got its deletionTimestamp: say so where the kind shows it."""
+
+    def held(self, obj: JSON) -> bool:
+        """Must a deleted object stay for now?"""
+        return bool(obj["metadata"].get("finalizers"))
+
+    # -- what is allocated with the object (addresses, ports), in the same transaction
+
+    async def allocate(self, obj: JSON, old: JSON | None, ctx: Context) -> Sequence[ExtraOp]:
+        """Further keys to write with the object."""
+        return ()
+
+    def release(self, obj: JSON) -> Sequence[ExtraOp]:
+        """Further keys to delete with the object."""
+        return ()
+
+    # -- the same for all
+
+    def check_name(self, name: str) -> list[str]:
+        """What is wrong with a name, if anything."""
+        if self.kind.plural in _PATH_SEGMENT_NAMES:
+            return names.path_segment(name)
+        return names.dns_subdomain(name)
+
+    def check(self, obj: JSON, gvk: GVK) -> list[FieldError]:
+        """Metadata and schema: what every write passes before the kind's own rules."""
+        found = metadata.validate(obj["metadata"], namespaced=self.kind.namespaced, check_name=self.check_name)
+        return found + schemas.validate(gvk, obj)
+
+    def spec_changed(self, obj: JSON, old: JSON) -> bool:
+        """Does this write count as a new generation?"""
+        keys = (obj.keys() | old.keys()) - _NOT_SPEC
+        return any(obj.get(key) != old.get(key) for key in keys)
+
+
+def _keep(obj: JSON, old: JSON, key: str) -> None:
+    if key in old:
+        obj[key] = old[key]
+    else:
+        obj.pop(key, None)

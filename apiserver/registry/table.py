@@ -1,0 +1,43 @@
+"""Which code belongs to which kind: strategies and subresources, by name, loaded when first asked for.
+
+A row is data, so that adding a kind's rules is one line here and one module beside this one. Keys are
+(group, plural) and (group, plural, subresource); values `module:name` below `apiserver.registry`.
+A strategy is a subclass of `Strategy`. A subresource is `async def f(call, body, parts) -> JSON`, called for POST;
+those that are written like their object (status, approval, resize) are the strategy's `prepare_subresource`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import Any
+
+from apimachinery.kinds import Kind
+from apimachinery.meta import JSON
+from apiserver.registry.strategy import Strategy
+
+Action = Callable[..., Awaitable[JSON]]
+
+STRATEGIES: dict[tuple[str, str], str] = {}
+
+# What a POST does that creates no stored object.
+ACTIONS: dict[tuple[str, str, str], str] = {}
+
+
+def strategy_for(kind: Kind) -> Strategy:
+    """The strategy of a kind: its own, or the generic one."""
+    found = STRATEGIES.get((kind.group, kind.plural))
+    strategy: type[Strategy] = _load(found) if found else Strategy
+    return strategy(kind)
+
+
+def action_for(group: str, plural: str, subresource: str = "") -> Action | None:
+    """What answers a POST to a review kind or to a subresource such as `binding`."""
+    found = ACTIONS.get((group, plural, subresource))
+    action: Action | None = _load(found) if found else None
+    return action
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(f"apiserver.registry.{module}"), attribute)
