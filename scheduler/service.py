@@ -1,0 +1,200 @@
+"""The scheduler at work: informer events in, one cycle after another, bindings out.
+
+Cycles run one at a time and never wait: the chosen node is taken as used at once (assumed), and the binding goes to
+the API server in a task of its own. A binding that fails gives the room back and the pod to the queue. Nothing is kept
+on disk: after a restart the informers tell it all again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Mapping
+
+from apimachinery import errors, kinds, meta
+from apimachinery.meta import JSON
+from componentbase.metrics import METRICS
+from kubeclient.events import EventRecorder
+from kubeclient.informer import InformerFactory
+from kubeclient.rest import STRATEGIC_MERGE_PATCH, Client
+from scheduler import queue as queues
+from scheduler.cluster import Cluster
+from scheduler.decision import Decision, decide
+from scheduler.framework import Profile
+from scheduler.podinfo import PodInfo, pod_info
+
+log = logging.getLogger(__name__)
+BINDINGS_IN_FLIGHT = 256
+UNSCHEDULABLE, ERROR, SCHEDULED = "unschedulable", "error", "scheduled"
+
+ATTEMPTS = METRICS.counter(
+    "scheduler_schedule_attempts_total", "Attempts to schedule pods, by result.", ["profile", "result"]
+)
+ATTEMPT_SECONDS = METRICS.histogram(
+    "scheduler_scheduling_attempt_duration_seconds", "Latency of a cycle with its binding.", ["profile", "result"]
+)
+ALGORITHM_SECONDS = METRICS.histogram(
+    "scheduler_scheduling_algorithm_duration_seconds", "Latency of the decision alone."
+)
+PENDING = METRICS.gauge("scheduler_pending_pods", "Pods that wait, by queue.", ["queue"])
+CACHE = METRICS.gauge("scheduler_cache_size", "Nodes and pods in the scheduler's picture.", ["type"])
+
+
+class Scheduler:
+    """Schedules the pods whose `schedulerName` is one of `profiles`."""
+
+    def __init__(
+        self, client: Client, profiles: Mapping[str, Profile], recorder: EventRecorder, *, seed: int | None = None
+    ) -> None:
+        self._client = client
+        self._profiles = profiles
+        self._recorder = recorder
+        self._rng = random.Random(seed)
+        self._room = asyncio.Semaphore(BINDINGS_IN_FLIGHT)
+        self._objects: dict[str, JSON] = {}
+        self.cluster = Cluster()
+        self.queue = queues.SchedulingQueue(time.monotonic)
+
+    async def run(self, informers: InformerFactory) -> None:
+        """Watches and schedules until cancelled."""
+        self._watch(informers)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(informers.run())
+            await informers.wait_synced()
+            log.info("caches are in sync: %d nodes, %d pods", self.cluster.node_count, len(self.cluster.pods))
+            while True:
+                pending = await self.queue.pop()
+                await self._room.acquire()
+                self._cycle(pending, tasks)
+
+    def collect(self) -> None:
+        """Brings the gauges up to date; called before a scrape."""
+        for name, length in self.queue.lengths().items():
+            PENDING.labels(name).set(length)
+        CACHE.labels("nodes").set(self.cluster.node_count)
+        CACHE.labels("pods").set(len(self.cluster.pods))
+
+    # Events
+
+    def _watch(self, informers: InformerFactory) -> None:
+        nodes = informers.informer(kinds.NODE)
+        nodes.add_handler(on_add=self._node, on_update=lambda _, node: self._node(node), on_delete=self._node_gone)
+        namespaces = informers.informer(kinds.NAMESPACE)
+        namespaces.add_handler(
+            on_add=self._namespace, on_update=lambda _, namespace: self._namespace(namespace), on_delete=None
+        )
+        pods = informers.informer(kinds.POD, field_selector="status.phase!=Succeeded,status.phase!=Failed")
+        pods.add_handler(on_add=self._pod, on_update=lambda _, pod: self._pod(pod), on_delete=self._pod_gone)
+
+    def _node(self, node: JSON) -> None:
+        self.cluster.set_node(node)
+        self.queue.on_event(queues.NODE_CHANGED)
+
+    def _node_gone(self, node: JSON) -> None:
+        self.cluster.remove_node(meta.name(node))
+
+    def _namespace(self, namespace: JSON) -> None:
+        self.cluster.namespaces[meta.name(namespace)] = meta.labels(namespace)
+
+    def _pod(self, pod: JSON) -> None:
+        info = pod_info(pod)
+        if info.node:
+            self._objects.pop(info.key, None)
+            self.queue.delete(info.key)
+            if self.cluster.pods.get(info.uid) != info:
+                self.cluster.add_pod(info, info.node)
+                self.queue.on_event(queues.POD_PLACED)
+        elif info.scheduler in self._profiles and not meta.is_deleting(pod) and info.uid not in self.cluster.pods:
+            self._objects[info.key] = pod
+            self.queue.add(info)
+
+    def _pod_gone(self, pod: JSON) -> None:
+        self._objects.pop(meta.key(pod), None)
+        self.queue.delete(meta.key(pod))
+        if self.cluster.remove_pod(meta.uid(pod)):
+            self.queue.on_event(queues.POD_REMOVED)
+
+    # Cycles
+
+    def _cycle(self, pending: queues.Pending, tasks: asyncio.TaskGroup) -> None:
+        """Decides for one pod and hands what follows to a task, which gives the place in flight back."""
+        started = time.perf_counter()
+        decision = decide(self.cluster, pending.pod, self._profiles[pending.pod.scheduler], self._rng)
+        ALGORITHM_SECONDS.observe(time.perf_counter() - started)
+        pod = self._objects.get(pending.pod.key)
+        if pod is None:
+            self._room.release()
+        elif decision.node is None:
+            self.queue.retry(pending, refused_by=decision.refused_by or frozenset({"NodeAffinity"}))
+            tasks.create_task(self._report(pending.pod, pod, decision, started))
+        else:
+            self.cluster.add_pod(pending.pod, decision.node)
+            tasks.create_task(self._bind(pending, pod, decision.node, started))
+
+    async def _bind(self, pending: queues.Pending, pod: JSON, node: str, started: float) -> None:
+        info = pending.pod
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": meta.name(pod), "namespace": info.namespace, "uid": info.uid},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        }
+        try:
+            await self._client.create(
+                kinds.POD, binding, namespace=info.namespace, name=meta.name(pod), subresource="binding"
+            )
+        except errors.NotFound:
+            self._give_back(info)
+        except (errors.StatusError, OSError, TimeoutError) as error:
+            self._give_back(info)
+            self.queue.retry(pending)
+            self._count(info, ERROR, started)
+            log.warning("binding %s to %s failed, will try again: %s", info.key, node, error)
+        else:
+            self._count(info, SCHEDULED, started)
+            self._recorder.event(
+                pod, "Normal", "Scheduled", f"Successfully assigned {info.namespace}/{meta.name(pod)} to {node}"
+            )
+        finally:
+            self._room.release()
+
+    async def _report(self, info: PodInfo, pod: JSON, decision: Decision, started: float) -> None:
+        """Says why the pod has no node: in an event and, where that is news, in its PodScheduled condition."""
+        self._count(info, UNSCHEDULABLE, started)
+        try:
+            self._recorder.event(pod, "Warning", "FailedScheduling", decision.message)
+            condition = meta.condition(pod, "PodScheduled") or {}
+            if (condition.get("reason"), condition.get("message")) == ("Unschedulable", decision.message):
+                return
+            wanted = {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": decision.message,
+                "lastProbeTime": None,
+                "lastTransitionTime": condition.get("lastTransitionTime") or meta.now(),
+            }
+            await self._client.patch(
+                kinds.POD,
+                meta.name(pod),
+                {"status": {"conditions": [wanted]}},
+                namespace=info.namespace,
+                content_type=STRATEGIC_MERGE_PATCH,
+                subresource="status",
+            )
+        except (errors.StatusError, OSError, TimeoutError) as error:
+            log.info("reporting on %s failed: %s", info.key, error)
+        finally:
+            self._room.release()
+
+    def _give_back(self, info: PodInfo) -> None:
+        """Takes back what was assumed: the room it had may do for others."""
+        if self.cluster.remove_pod(info.uid):
+            self.queue.on_event(queues.POD_REMOVED)
+
+    @staticmethod
+    def _count(info: PodInfo, result: str, started: float) -> None:
+        ATTEMPTS.labels(info.scheduler, result).inc()
+        ATTEMPT_SECONDS.labels(info.scheduler, result).observe(time.perf_counter() - started)
