@@ -1,0 +1,201 @@
+"""Build the images of the project offline, each once: its tag is a hash of what goes into it.
+
+    python deploy/images.py            builds what is missing, prints a line per image
+    python deploy/images.py --print    prints the tags only
+
+pip does not reach an index inside `docker build` (the machine's own pip settings are missing there), so wheels are
+made outside and copied in. The order node ← {pause, demo, dns} matters: a node carries the other three as tar files.
+The dns image holds only the packages that clusterdns imports, so that most changes of code leave it as it is and
+rebuild two layers of the node image: the wheel and its installation.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPLOY = ROOT / "deploy"
+BUILD = ROOT / ".build"
+PREFIX = "mini-kubernetes"
+DNS_PACKAGES = ("apimachinery", "componentbase", "kubeclient", "clusterdns")
+DNS_REQUIREMENTS = (
+    "aiohttp", "cryptography", "dnslib", "orjson", "prometheus-client", "PyJWT", "PyYAML", "uvloop",
+)  # fmt: skip
+
+
+def project() -> dict[str, list[str]]:
+    """The packages of the wheel and the project's dependencies, as pyproject.toml says them."""
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return {
+        "packages": data["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"],
+        "dependencies": data["project"]["dependencies"],
+    }
+
+
+def files(path: Path) -> Iterable[Path]:
+    """Every file below a path that belongs to an image, in a fixed order."""
+    if path.is_file():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+
+
+def digest(*inputs: Path | str) -> str:
+    """Twelve hex digits over names, modes and contents of files and over plain strings."""
+    state = hashlib.sha256()
+    for item in inputs:
+        if isinstance(item, str):
+            state.update(item.encode() + b"\0")
+            continue
+        for path in files(item):
+            state.update(f"{path.relative_to(ROOT)} {path.stat().st_mode & 0o111:o}\0".encode())
+            state.update(path.read_bytes() + b"\0")
+    return state.hexdigest()[:12]
+
+
+def run(argv: list[str], *, quiet: bool = True) -> None:
+    """Run a command; when it fails, show what it was and what it printed, and end."""
+    done = subprocess.run(argv, cwd=ROOT, text=True, stdout=subprocess.PIPE if quiet else None, stderr=subprocess.STDOUT)
+    if done.returncode:
+        sys.exit(f"failed ({done.returncode}): {' '.join(argv)}\n{(done.stdout or '')[-6000:]}")
+
+
+def present(image: str) -> bool:
+    """Whether the Docker daemon has the image."""
+    argv = ["docker", "image", "inspect", image]
+    return subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def wheels(dependencies: list[str]) -> Path:
+    """A folder with the wheels of all dependencies, made once per list of dependencies."""
+    folder = BUILD / f"wheels-{digest(*dependencies)}"
+    if not folder.exists():
+        part = folder.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        run([sys.executable, "-m", "pip", "wheel", "-q", "-w", str(part), *dependencies])
+        part.rename(folder)
+    return folder
+
+
+def own_wheel(sources: str) -> Path:
+    """A folder with the project's own wheel for this state of the sources."""
+    folder = BUILD / f"own-{sources}"
+    if not folder.exists():
+        for old in BUILD.glob("own-*"):
+            shutil.rmtree(old, ignore_errors=True)
+        run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), "."])
+    return folder
+
+
+def link(source: Path, target: Path) -> None:
+    """A copy of a file or folder, by hard links where the file system allows."""
+    def one(src: str, dst: str) -> None:
+        try:
+            os.link(src, dst)
+        except OSError:
+            shutil.copy2(src, dst)
+
+    if source.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        one(str(source), str(target))
+    else:
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, target, copy_function=one, ignore=ignore, dirs_exist_ok=True)
+
+
+def build(image: str, name: str, parts: dict[str, Path]) -> None:
+    """`docker build` of deploy/<name>/Dockerfile in a context of that folder and the given parts."""
+    context = BUILD / "context" / name
+    shutil.rmtree(context, ignore_errors=True)
+    link(DEPLOY / name, context)
+    for target, source in parts.items():
+        link(source, context / target)
+    run(["docker", "build", "-q", "-t", image, str(context)])
+    shutil.rmtree(context)
+
+
+def write_requirements(path: Path, lines: Iterable[str]) -> Path:
+    """A requirements file with exactly these lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def save(images: dict[str, str], tags: str) -> Path:
+    """The pod images as tar files with their names, for the node image to carry."""
+    folder = BUILD / f"tars-{tags}"
+    if not folder.exists():
+        for old in BUILD.glob("tars-*"):
+            shutil.rmtree(old, ignore_errors=True)
+        part = BUILD / "tars.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for name, image in images.items():
+            run(["docker", "save", "-o", str(part / f"{name}.tar"), image])
+            (part / f"{name}.name").write_text(image)
+        part.rename(folder)
+    return folder
+
+
+def plan() -> dict[str, str]:
+    """The tag of every image for the present state of the sources."""
+    parts = project()
+    pinned = [line for line in parts["dependencies"]]
+    sources = digest(ROOT / "pyproject.toml", *(ROOT / package for package in parts["packages"]))
+    pause, demo = digest(DEPLOY / "pause"), digest(DEPLOY / "demo")
+    dns = digest(DEPLOY / "dns", *pinned, *DNS_REQUIREMENTS, *(ROOT / package for package in DNS_PACKAGES))
+    node = digest(DEPLOY / "node", DEPLOY / "systemd", *pinned, sources, pause, demo, dns)
+    tags = {"pause": pause, "demo": demo, "dns": dns, "node": node}
+    return {name: f"{PREFIX}/{name}:{tag}" for name, tag in tags.items()}
+
+
+def main() -> None:
+    """Build what is missing and leave the tags in .build/images.json."""
+    images = plan()
+    if "--print" in sys.argv:
+        print(json.dumps(images, indent=1))
+        return
+    parts = project()
+    BUILD.mkdir(exist_ok=True)
+
+    def step(name: str, parts_of: dict[str, Path]) -> None:
+        begun = time.monotonic()
+        if present(images[name]):
+            print(f"image {images[name]}: there", flush=True)
+            return
+        build(images[name], name, parts_of)
+        print(f"image {images[name]}: built in {time.monotonic() - begun:.1f} s", flush=True)
+
+    if all(present(image) for image in images.values()):
+        print("images: all there", flush=True)
+    else:
+        folder = wheels(parts["dependencies"])
+        step("pause", {})
+        step("demo", {})
+        requirements = write_requirements(BUILD / "requirements-dns.txt", DNS_REQUIREMENTS)
+        packages = {f"packages/{package}": ROOT / package for package in DNS_PACKAGES}
+        step("dns", {"requirements.txt": requirements, "wheels": folder, **packages})
+        pods = {name: images[name] for name in ("pause", "demo", "dns")}
+        sources = digest(ROOT / "pyproject.toml", *(ROOT / package for package in parts["packages"]))
+        step(
+            "node",
+            {
+                "requirements.txt": write_requirements(BUILD / "requirements.txt", parts["dependencies"]),
+                "wheels": folder,
+                "systemd": DEPLOY / "systemd",
+                "images": save(pods, digest(*pods.values())),
+                "wheel": own_wheel(sources),
+            },
+        )
+    (BUILD / "images.json").write_text(json.dumps(images, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
