@@ -11,7 +11,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from apimachinery import errors, kinds, meta
 from apimachinery.meta import JSON
@@ -38,11 +41,9 @@ ATTEMPT_SECONDS = METRICS.histogram(
 ALGORITHM_SECONDS = METRICS.histogram(
     "scheduler_scheduling_algorithm_duration_seconds", "Latency of the decision alone."
 )
-PENDING = METRICS.gauge("scheduler_pending_pods", "Pods that wait, by queue.", ["queue"])
-CACHE = METRICS.gauge("scheduler_cache_size", "Nodes and pods in the scheduler's picture.", ["type"])
 
 
-class Scheduler:
+class Scheduler(Collector):
     """Schedules the pods whose `schedulerName` is one of `profiles`."""
 
     def __init__(
@@ -69,12 +70,15 @@ class Scheduler:
                 await self._room.acquire()
                 self._cycle(pending, tasks)
 
-    def collect(self) -> None:
-        """Brings the gauges up to date; called before a scrape."""
+    def collect(self) -> Iterator[Metric]:
+        """The gauges, computed when they are scraped (a prometheus-client Collector)."""
+        waiting = GaugeMetricFamily("scheduler_pending_pods", "Pods that wait, by queue.", labels=["queue"])
         for name, length in self.queue.lengths().items():
-            PENDING.labels(name).set(length)
-        CACHE.labels("nodes").set(self.cluster.node_count)
-        CACHE.labels("pods").set(len(self.cluster.pods))
+            waiting.add_metric([name], length)
+        held = GaugeMetricFamily("scheduler_cache_size", "Nodes and pods in the scheduler's picture.", labels=["type"])
+        held.add_metric(["nodes"], self.cluster.node_count)
+        held.add_metric(["pods"], len(self.cluster.pods))
+        yield from (waiting, held)
 
     # Events
 
