@@ -51,6 +51,7 @@ class RequestInfo:
     subresource: str = ""
     namespace: str = ""
     name: str = ""
+    field_selector: str = ""
     rest: str = ""  # what follows the subresource in the path (proxy), without the leading slash
 
     @property
@@ -142,7 +143,8 @@ def _resource(
         info.verb = "watch" if watching is not None and watching in _TRUE else "list"
     elif verb == "delete":
         info.verb = "deletecollection"
-    if query and (selector := query.get("fieldSelector")) and not info.name:
+    if query and (selector := query.get("fieldSelector")):
+        info.field_selector = selector
         info.name = _selected_name(selector)
     return info
 

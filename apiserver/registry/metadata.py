@@ -77,7 +77,7 @@ def _annotations(annotations: JSON) -> list[FieldError]:
     ]
     size = sum(len(key) + len(value) for key, value in annotations.items())
     if size > ANNOTATIONS_LIMIT_BYTES:
-        errors.append(field.too_long("metadata.annotations", "", ANNOTATIONS_LIMIT_BYTES))
+        errors.append(field.too_long("metadata.annotations", ANNOTATIONS_LIMIT_BYTES))
     return errors
 
 

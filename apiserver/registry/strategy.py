@@ -60,7 +60,7 @@ class Strategy:
 
     unconditional_update = True  # may an update leave out resourceVersion?
     allow_create_on_update = False
-    graceful = False  # does deletion wait for someone (the kubelet)?
+    allocates = False  # does `allocate` do anything?
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind

@@ -1,0 +1,121 @@
+"""Patches: from a body and its content type to the change that `ResourceStore.change` makes.
+
+The change is a function of the object as it is then, so that a lost race simply runs it again. Server-side apply is a
+change too, one that may create; its field ownership is worked out by `apimachinery.ssa`, the other types' by comparing
+before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+
+from apimachinery import errors, patch, schemas, ssa, strategic
+from apimachinery.kinds import GVK
+from apimachinery.meta import JSON
+from apiserver.registry.store import Change, ResourceStore, Written
+from apiserver.registry.strategy import Context
+
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+CONTENT_TYPES: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
+
+
+async def patch_object(
+    store: ResourceStore,
+    namespace: str,
+    name: str,
+    body: Any,
+    ctx: Context,
+    *,
+    content_type: str,
+    gvk: GVK,
+    subresource: str = "",
+    inspect: Callable[[JSON], None] | None = None,
+) -> Written:
+    """Patch one object. `inspect` is shown each result before it is stored (unknown fields)."""
+    if content_type == APPLY_PATCH:
+        change = _applying(store, namespace, name, body, ctx, gvk=gvk, subresource=subresource)
+        ctx.options["applied"] = True
+    else:
+        change = _patching(store, name, body, _patcher(content_type, gvk))
+    if inspect is not None:
+        change = _inspected(change, inspect)
+    return await store.change(namespace, name, change, ctx, gvk=gvk, subresource=subresource)
+
+
+def _inspected(change: Change, inspect: Callable[[JSON], None]) -> Change:
+    def run(old: JSON | None) -> JSON:
+        new = change(old)
+        inspect(new)
+        return new
+
+    return run
+
+
+def _patcher(content_type: str, gvk: GVK) -> Callable[[JSON, Any], JSON]:
+    if content_type == JSON_PATCH:
+        return patch.json_patch
+    if content_type == MERGE_PATCH:
+        return patch.merge_patch
+    return lambda doc, body: strategic.strategic_merge_patch(doc, body, schemas.typed(gvk))
+
+
+def _patching(store: ResourceStore, name: str, body: Any, apply: Callable[[JSON, Any], JSON]) -> Change:
+    def change(old: JSON | None) -> JSON:
+        if old is None:
+            raise store.not_found(name)
+        new = apply(old, body)
+        if not isinstance(new, dict) or not isinstance(new.get("metadata"), dict):
+            raise errors.BadRequest("the patch does not leave an object")
+        return _unshared(new, old)
+
+    return change
+
+
+def _unshared(new: JSON, old: JSON) -> JSON:
+    """A patched object may share parts with the one it was made from, and is written to afterwards."""
+    copied: JSON = orjson.loads(orjson.dumps(new))
+    return copied
+
+
+def _applying(
+    store: ResourceStore, namespace: str, name: str, body: JSON, ctx: Context, *, gvk: GVK, subresource: str
+) -> Change:
+    meta = body.get("metadata") or {}
+    if meta.get("managedFields"):
+        raise errors.BadRequest("metadata.managedFields must be nil")
+    if meta.get("name") and meta["name"] != name:
+        raise errors.BadRequest(
+            f"the name of the object ({meta['name']}) does not match the name on the URL ({name})"
+        )
+
+    def change(old: JSON | None) -> JSON:
+        if old is None and subresource:
+            raise store.not_found(name)
+        if old is None and meta.get("uid"):
+            raise errors.conflict(
+                store.kind.group, store.kind.plural, name, "uid mismatch: the provided object specified uid "
+                f"{meta['uid']}, and no existing object was found",
+            )
+        config = orjson.loads(orjson.dumps(body))
+        config.setdefault("metadata", {})["name"] = name
+        if namespace:
+            config["metadata"]["namespace"] = namespace
+        new: JSON = ssa.apply(
+            old,
+            config,
+            manager=ctx.manager,
+            force=ctx.force,
+            type=schemas.typed(gvk),
+            gvk=gvk,
+            now=ctx.now,
+            subresource=subresource,
+        )
+        return new
+
+    return change
