@@ -56,9 +56,9 @@ class OpsServer:
 
     async def start(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
         """Bind and listen."""
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None))
+        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port, ssl_context=ssl_context, shutdown_timeout=1.0).start()
+        await web.TCPSite(self._runner, host, port, ssl_context=ssl_context).start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

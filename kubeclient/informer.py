@@ -244,6 +244,7 @@ class InformerFactory:
         self._client = client
         self._informers: dict[tuple[Selection, Transform | None], Informer] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def informer(
         self,
@@ -260,25 +261,26 @@ class InformerFactory:
         key = (selection, transform)
         if key not in self._informers:
             made = self._informers[key] = Informer(self._client, selection, transform=transform)
-            if self._group:
-                self._group.create_task(made.reflect(), name=f"reflect {kind.resource}")
+            self._start(made)
         return self._informers[key]
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Run every reflector until cancelled, or until `stop` is set."""
-        tasks = []
         async with asyncio.TaskGroup() as self._group:
-            for informer in list(self._informers.values()):
-                tasks.append(self._group.create_task(informer.reflect(), name=f"reflect {informer.kind.resource}"))
-            if stop:
-                await stop.wait()
-                for task in tasks:
-                    task.cancel()
+            for informer in self._informers.values():
+                self._start(informer)
+            await (stop or asyncio.Event()).wait()
+            for task in self._tasks:
+                task.cancel()
 
     async def wait_synced(self) -> None:
         """Wait until every informer made so far has its first list."""
         for informer in list(self._informers.values()):
             await informer.wait_synced()
+
+    def _start(self, informer: Informer) -> None:
+        if self._group:
+            self._tasks.append(self._group.create_task(informer.reflect(), name=f"reflect {informer.kind.resource}"))
 
 
 def _backoff() -> Iterator[float]:
