@@ -59,11 +59,11 @@ def digest(*inputs: Path | str) -> str:
     return state.hexdigest()[:12]
 
 
-def run(argv: list[str], *, quiet: bool = True) -> None:
+def run(argv: list[str]) -> None:
     """Run a command; when it fails, show what it was and what it printed, and end."""
-    done = subprocess.run(argv, cwd=ROOT, text=True, stdout=subprocess.PIPE if quiet else None, stderr=subprocess.STDOUT)
+    done = subprocess.run(argv, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
-        sys.exit(f"failed ({done.returncode}): {' '.join(argv)}\n{(done.stdout or '')[-6000:]}")
+        sys.exit(f"failed ({done.returncode}): {' '.join(argv)}\n{done.stdout[-6000:]}")
 
 
 def present(image: str) -> bool:
@@ -96,6 +96,7 @@ def own_wheel(sources: str) -> Path:
 
 def link(source: Path, target: Path) -> None:
     """A copy of a file or folder, by hard links where the file system allows."""
+
     def one(src: str, dst: str) -> None:
         try:
             os.link(src, dst)

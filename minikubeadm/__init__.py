@@ -1,1 +1,3 @@
-"""The command line for administrators: init, join, reset, and clusters of node containers."""
+"""The command line for administrators: makes a machine a node (`init`, `join`, `reset`, `token`) and makes clusters of
+node containers on one machine (`cluster`). Each bring-up step is a small action with its own progress line.
+"""

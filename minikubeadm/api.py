@@ -1,0 +1,59 @@
+"""What bring-up steps do with an API server: wait until it serves, and put objects there whatever is there already."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from apimachinery import errors, kinds, meta
+from kubeclient.errors import Unreachable
+from kubeclient.rest import Client
+from minikubeadm.process import StepFailed
+
+JSON = dict[str, Any]
+_POLL_SECONDS = 0.1
+
+
+async def until(
+    condition: Callable[[], Awaitable[str]], *, what: str, timeout_seconds: float, hint: str = "", log: str = ""
+) -> None:
+    """Ask until `condition` answers "" (what is missing otherwise); StepFailed with the last answer when time is up."""
+    missing = "nothing was asked yet"
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while True:
+                try:
+                    missing = await condition()
+                except (Unreachable, errors.StatusError) as error:
+                    missing = str(error)
+                if not missing:
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError as error:
+        output = "\n".join(part for part in (f"still, after {timeout_seconds:.0f} s: {missing}", log) if part)
+        raise StepFailed(what, output=output, hint=hint) from error
+
+
+async def ready(client: Client) -> str:
+    """ "" once `/readyz` says ok, else what it says."""
+    async with await client.raw("GET", "/readyz", timeout_seconds=5) as response:
+        text = (await response.read()).decode(errors="replace")
+    return "" if text.strip() == "ok" else text
+
+
+async def ensure(client: Client, body: JSON) -> None:
+    """Create an object, or make what is there like it (a merge patch)."""
+    kind = kinds.by_gvk(meta.gvk(body))
+    try:
+        await client.create(kind, body)
+    except errors.AlreadyExists:
+        await client.patch(kind, meta.name(body), body, namespace=meta.namespace(body) or None)
+
+
+async def ensure_all(client: Client, bodies: Iterable[JSON]) -> None:
+    """`ensure` for objects that do not depend on one another, at once."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for body in bodies:
+                group.create_task(ensure(client, body))
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None

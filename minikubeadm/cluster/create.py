@@ -1,0 +1,278 @@
+"""`minikubeadm cluster create` and `delete`: node containers, and the very commands of real machines run in them.
+
+Each step is its own action. When one fails, what exists is removed again, unless the user wants to look at it.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from cryptography import x509
+
+from apimachinery import kinds, meta
+from componentbase import defaults, pki
+from kubeclient.config import ClientConfig, load_kubeconfig
+from kubeclient.rest import Client
+from minikubeadm import api, process, tokens
+from minikubeadm.cluster import networks, nodes
+from minikubeadm.process import StepFailed
+from minikubeadm.progress import Progress
+
+INIT_TIMEOUT_SECONDS = 240.0
+ADMIN = f"{defaults.KUBERNETES_DIRECTORY}/admin.conf"
+_INOTIFY = Path("/proc/sys/fs/inotify")
+_INOTIFY_MINIMA = {"max_user_instances": 1024, "max_user_watches": 524288}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the user asked for."""
+
+    name: str
+    workers: int
+    image: str
+    pod_cidr: str = defaults.POD_CIDR
+    service_cidr: str = defaults.SERVICE_CIDR
+    api_port: int = 0
+    wait_seconds: float = 120.0
+    retain: bool = False
+
+    @property
+    def ranges(self) -> list[str]:
+        """Pod and Service addresses."""
+        return [self.pod_cidr, self.service_cidr]
+
+
+async def create(plan: Plan, *, progress: Progress) -> None:
+    """Bring a cluster up; on failure leave nothing behind, unless `retain`."""
+    async with progress.step(f"Docker, node image {plan.image}, names and limits checked"):
+        await _check(plan)
+    try:
+        await _bring_up(plan, progress)
+    except BaseException as error:
+        if plan.retain:
+            progress.line(f"the nodes are kept: `docker exec -it {plan.name}-control-plane bash`; remove them with")
+            progress.line(f"`minikubeadm cluster delete --name {plan.name}`")
+        else:
+            async with progress.step("what was made is removed again (--retain keeps it)"):
+                await asyncio.shield(_remove(plan.name))
+        raise error
+
+
+async def delete(name: str, *, progress: Progress) -> None:
+    """Remove a cluster's containers, volumes, network, and the routes that no other cluster needs."""
+    async with progress.step(f"cluster {name} removed: containers, volumes, network, routes"):
+        if not await _remove(name):
+            raise StepFailed(f"there is no cluster {name}", hint="`minikubeadm cluster list` shows them")
+
+
+async def kubeconfig(name: str, *, context: str = "") -> str:
+    """admin.conf of a cluster for this machine, where its API server is published on loopback."""
+    control_plane = f"{name}-control-plane"
+    if not any(node["name"] == control_plane for node in await nodes.listed(name)):
+        raise StepFailed(f"there is no cluster {name}", hint="`minikubeadm cluster list` shows them")
+    document = yaml.safe_load(await nodes.read(control_plane, ADMIN))
+    argv = ["docker", "inspect", "--format", '{{(index (index .HostConfig.PortBindings "6443/tcp") 0).HostPort}}']
+    port = (await process.run(*argv, control_plane, what="asking for the API server's port")).strip()
+    title = context or f"mini-{name}"
+    user = f"{title}-admin"
+    document["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
+    document["clusters"][0]["name"] = title
+    document["users"][0]["name"] = user
+    document["contexts"][0] = {"name": title, "context": {"cluster": title, "user": user}}
+    document["current-context"] = title
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+async def load_image(name: str, image: str, *, progress: Progress) -> None:
+    """Copy an image of this machine's Docker into every node, one stream for each."""
+    listed = [node["name"] for node in await nodes.listed(name)]
+    if not listed:
+        raise StepFailed(f"there is no cluster {name}", hint="`minikubeadm cluster list` shows them")
+    if not await process.succeeds("docker", "image", "inspect", image):
+        raise StepFailed(f"this machine's Docker has no image {image}", hint="`docker images` lists them")
+
+    async def load(node: str) -> None:
+        pipe = 'set -o pipefail; docker save "$1" | docker exec --interactive "$2" docker load --quiet'
+        argv = ["bash", "-c", pipe, "load", image, node]
+        await process.run(*argv, what=f"loading {image} into {node}", timeout_seconds=600)
+
+    async with progress.step(f"image {image} loaded into {', '.join(listed)}"):
+        await together(load(node) for node in listed)
+
+
+async def together(works: Iterable[Awaitable[object]]) -> None:
+    """Run works at once; the first failure ends the others and is raised alone."""
+
+    async def one(work: Awaitable[object]) -> None:
+        await work
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(one(work))
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
+
+
+async def _check(plan: Plan) -> None:
+    await process.run(
+        *("docker", "version", "--format", "{{.Server.Version}}"),
+        what="asking Docker",
+        hint="is Docker running, and may you use it? `deploy/dockerd.sh` starts one; group docker gives the right",
+    )
+    if not await process.succeeds("docker", "image", "inspect", plan.image):
+        raise StepFailed(f"there is no node image {plan.image}", hint="`make images` builds it")
+    if await nodes.listed(plan.name):
+        raise StepFailed(f"a cluster {plan.name} is there", hint=f"`minikubeadm cluster delete --name {plan.name}`")
+    if plan.api_port and not _free(plan.api_port):
+        raise StepFailed(f"port {plan.api_port} of 127.0.0.1 is in use", hint="choose another --api-port, or none")
+    for name, minimum in _INOTIFY_MINIMA.items():
+        file = _INOTIFY / name
+        if int(file.read_text()) < minimum:
+            try:
+                file.write_text(str(minimum))
+            except OSError:
+                continue  # three nodes fit into the usual limits; many don't, and only root may raise them
+
+
+async def _bring_up(plan: Plan, progress: Progress) -> None:
+    async with progress.step(f"network {networks.name_of(plan.name)}, routes that keep pod addresses on this machine"):
+        subnet = await networks.create(plan.name, plan.ranges)
+        await networks.guard(plan.ranges, plan.image)
+    made = _nodes(plan, subnet)
+    async with progress.step(f"{len(made)} node containers booted"):
+        allowed = await nodes.allowed_capabilities()
+        await together(nodes.start(node, allowed) for node in made)
+    token = tokens.new()
+    control_plane, workers = made[0], made[1:]
+    await _init(plan, control_plane, token, progress)
+    document = await kubeconfig(plan.name)
+    if workers:
+        async with progress.step(f"{len(workers)} workers joined"):
+            await _join(control_plane, workers, token, document, progress)
+    if plan.wait_seconds:
+        async with progress.step(f"{len(made)} nodes Ready"):
+            await wait_ready(document, [node.name for node in made], timeout_seconds=plan.wait_seconds)
+
+
+def _nodes(plan: Plan, subnet: ipaddress.IPv4Network) -> list[nodes.Node]:
+    """The nodes with their addresses: Docker's gateway has the first, the control plane the second."""
+    made = []
+    for number, (name, role) in enumerate(nodes.names(plan.name, plan.workers), start=2):
+        port = (plan.api_port or _some_free_port()) if role == nodes.CONTROL_PLANE else 0
+        made.append(
+            nodes.Node(
+                name=name,
+                cluster=plan.name,
+                role=role,
+                network=networks.name_of(plan.name),
+                ip=str(subnet[number]),
+                image=plan.image,
+                pod_cidr=plan.pod_cidr,
+                service_cidr=plan.service_cidr,
+                api_port=port,
+            )
+        )
+    return made
+
+
+async def _init(plan: Plan, node: nodes.Node, token: tokens.Token, progress: Progress) -> None:
+    argv = ["docker", "exec", node.name, "minikubeadm", "init", "--cluster-name", plan.name, "--node-ip", node.ip]
+    argv += ["--pod-network-cidr", plan.pod_cidr, "--service-cidr", plan.service_cidr, "--token", token.text]
+    await process.stream(
+        *argv,
+        on_line=_steps_only(progress, node.name),
+        what=f"minikubeadm init in {node.name}",
+        hint="--retain keeps the nodes to look at",
+        timeout_seconds=INIT_TIMEOUT_SECONDS,
+    )
+
+
+async def _join(
+    control_plane: nodes.Node, workers: list[nodes.Node], token: tokens.Token, document: str, progress: Progress
+) -> None:
+    ca_pem = _config(document).ca_data
+    pin = pki.certificate_hash(x509.load_pem_x509_certificate(ca_pem))
+
+    async def join(node: nodes.Node) -> None:
+        argv = ["docker", "exec", node.name, "minikubeadm", "join", f"{control_plane.ip}:{defaults.API_PORT}"]
+        argv += ["--token", token.text, "--discovery-token-ca-cert-hash", pin, "--node-ip", node.ip]
+        await process.stream(
+            *argv,
+            on_line=_steps_only(progress, node.name),
+            what=f"minikubeadm join in {node.name}",
+            hint="--retain keeps the nodes to look at",
+            timeout_seconds=INIT_TIMEOUT_SECONDS,
+        )
+
+    await together(join(node) for node in workers)
+
+
+async def wait_ready(document: str, names: Iterable[str], *, timeout_seconds: float) -> None:
+    """Wait until every node says Ready."""
+    expected = set(names)
+    async with Client(_config(document), user_agent="minikubeadm") as client:
+
+        async def missing() -> str:
+            listed = (await client.list(kinds.NODE, resource_version="0"))["items"]
+            ready = {
+                meta.name(node) for node in listed if (meta.condition(node, "Ready") or {}).get("status") == "True"
+            }
+            reasons = {
+                meta.name(node): (meta.condition(node, "Ready") or {}).get("message", "no condition") for node in listed
+            }
+            waiting = sorted(expected - ready)
+            return "; ".join(f"{name}: {reasons.get(name, 'not registered')}" for name in waiting)
+
+        hint = "look at `minikubectl get nodes` and, in the node, at `journalctl -u mini-kubelet`"
+        await api.until(missing, what="waiting for nodes to be Ready", timeout_seconds=timeout_seconds, hint=hint)
+
+
+async def _remove(name: str) -> bool:
+    """Remove all of a cluster that is there; whether there was anything."""
+    there = [node["name"] for node in await nodes.listed(name)]
+    network = [one for one in await networks.listed() if one["cluster"] == name]
+    image = next((node["image"] for node in await nodes.listed(name)), "")
+    await nodes.remove(there)
+    await networks.remove(name)
+    for one in network:
+        await networks.unguard(one["ranges"].split(), image)
+    return bool(there or network)
+
+
+def _config(document: str) -> ClientConfig:
+    """A client's configuration from a kubeconfig's text."""
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(document)
+        file.flush()
+        return load_kubeconfig(file.name)
+
+
+def _steps_only(progress: Progress, node: str) -> Callable[[str], None]:
+    """Print the steps of a nested command, not what it says to a person who would run it by hand."""
+    show = progress.nested(f"{node}:")
+    return lambda line: show(line) if line.startswith(("✓", "✗")) else None
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _some_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
