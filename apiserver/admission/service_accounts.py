@@ -1,0 +1,136 @@
+"""ServiceAccount: every pod runs as a service account and finds that account's token mounted.
+
+The token is a projected volume that the kubelet fills and renews: token, the cluster's CA, and the namespace.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from apimachinery import kinds, meta
+from apimachinery.meta import JSON
+from apiserver.admission.chain import CREATE, UPDATE, Attributes, Plugin, refused
+from apiserver.storage import Storage
+
+DEFAULT = "default"
+MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+VOLUME_PREFIX = "kube-api-access-"
+MIRROR = "kubernetes.io/config.mirror"
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_TOKEN_SECONDS = 3607  # an hour, told apart from what a user would ask for
+
+
+class ServiceAccount(Plugin):
+    """See the module. Accounts are read from the storage's cache by key."""
+
+    name = "ServiceAccount"
+    mutates = True
+    validates = True
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._accounts: dict[str, JSON] = {}
+        storage.listen(kinds.SERVICE_ACCOUNT, self._on_account)
+
+    def _on_account(self, event: str, key: str, obj: JSON | None) -> None:
+        if event == "DELETED" or obj is None:
+            self._accounts.pop(key, None)
+        else:  # only what pods take from it
+            wanted = ("automountServiceAccountToken", "imagePullSecrets")
+            self._accounts[key] = {field: obj[field] for field in wanted if field in obj}
+
+    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
+        if resource != ("", "pods"):
+            return False
+        return (operation == CREATE and not subresource) or (
+            operation == UPDATE and subresource == "ephemeralcontainers"
+        )
+
+    async def admit(self, a: Attributes) -> None:
+        """Name the account, mount its token, take over its pull secrets."""
+        pod = a.object
+        if a.operation != CREATE or MIRROR in meta.annotations(pod):
+            return
+        spec: JSON = pod.setdefault("spec", {})
+        name = spec.get("serviceAccountName") or DEFAULT
+        spec["serviceAccountName"] = spec["serviceAccount"] = name
+        account = await self._account(a, name)
+        if _automounts(account, spec) and not _mounted_everywhere(spec):
+            _mount(spec)
+        if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
+            spec["imagePullSecrets"] = [dict(secret) for secret in account["imagePullSecrets"]]
+
+    async def validate(self, a: Attributes) -> None:
+        """A static pod's mirror may not use service accounts; any other pod's account must exist."""
+        if a.operation != CREATE:
+            return
+        spec = a.object.get("spec") or {}
+        if MIRROR in meta.annotations(a.object):
+            if spec.get("serviceAccountName"):
+                raise refused(a, "a mirror pod may not reference service accounts")
+            if any(
+                source.get("serviceAccountToken")
+                for volume in spec.get("volumes") or ()
+                for source in (volume.get("projected") or {}).get("sources") or ()
+            ):
+                raise refused(a, "a mirror pod may not use ServiceAccountToken volume projections")
+
+    async def _account(self, a: Attributes, name: str) -> JSON:
+        key = f"{kinds.SERVICE_ACCOUNT.registry_prefix}{a.namespace}/{name}"
+        account = self._accounts.get(key)
+        if account is None:
+            entry = await self._storage.get_live(key)
+            if entry is None:
+                raise refused(
+                    a, f'error looking up service account {a.namespace}/{name}: serviceaccount "{name}" not found'
+                )
+            account = entry.parsed()
+        return account
+
+
+def _automounts(account: JSON, spec: JSON) -> bool:
+    """The pod's word counts, then the account's, then yes."""
+    wanted = spec.get("automountServiceAccountToken")
+    if wanted is None:
+        wanted = account.get("automountServiceAccountToken")
+    return wanted is not False
+
+
+def _containers(spec: JSON) -> Iterator[JSON]:
+    yield from spec.get("initContainers") or ()
+    yield from spec.get("containers") or ()
+
+
+def _mounted(container: JSON) -> bool:
+    return any(mount.get("mountPath") == MOUNT_PATH for mount in container.get("volumeMounts") or ())
+
+
+def _mounted_everywhere(spec: JSON) -> bool:
+    return all(_mounted(container) for container in _containers(spec))
+
+
+def _mount(spec: JSON) -> None:
+    volumes: list[JSON] = spec.get("volumes") or []
+    name = ""
+    for volume in volumes:
+        if str(volume.get("name", "")).startswith(VOLUME_PREFIX) and "projected" in volume:
+            name = volume["name"]
+            break
+    if not name:
+        name = VOLUME_PREFIX + "".join(random.choices(_ALPHABET, k=5))
+        spec["volumes"] = [*volumes, _volume(name)]
+    for container in _containers(spec):
+        if not _mounted(container):
+            mount = {"name": name, "readOnly": True, "mountPath": MOUNT_PATH}
+            container["volumeMounts"] = [*(container.get("volumeMounts") or ()), mount]
+
+
+def _volume(name: str) -> JSON:
+    namespace = {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+    sources = [
+        {"serviceAccountToken": {"expirationSeconds": _TOKEN_SECONDS, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [namespace]}},
+    ]
+    return {"name": name, "projected": {"defaultMode": 420, "sources": sources}}
