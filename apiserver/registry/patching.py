@@ -33,19 +33,18 @@ async def patch_object(
     ctx: Context,
     *,
     content_type: str,
-    gvk: GVK,
     subresource: str = "",
     inspect: Callable[[JSON], None] | None = None,
 ) -> Written:
     """Patch one object. `inspect` is shown each result before it is stored (unknown fields)."""
     if content_type == APPLY_PATCH:
-        change = _applying(store, namespace, name, body, ctx, gvk=gvk, subresource=subresource)
+        change = _applying(store, namespace, name, body, ctx, subresource)
         ctx.options["applied"] = True
     else:
-        change = _patching(store, name, body, _patcher(content_type, gvk))
+        change = _patching(store, name, body, _patcher(content_type, store.gvk))
     if inspect is not None:
         change = _inspected(change, inspect)
-    return await store.change(namespace, name, change, ctx, gvk=gvk, subresource=subresource)
+    return await store.change(namespace, name, change, ctx, subresource=subresource)
 
 
 def _inspected(change: Change, inspect: Callable[[JSON], None]) -> Change:
@@ -84,7 +83,7 @@ def _unshared(new: JSON, old: JSON) -> JSON:
 
 
 def _applying(
-    store: ResourceStore, namespace: str, name: str, body: JSON, ctx: Context, *, gvk: GVK, subresource: str
+    store: ResourceStore, namespace: str, name: str, body: JSON, ctx: Context, subresource: str
 ) -> Change:
     meta = body.get("metadata") or {}
     if meta.get("managedFields"):
@@ -111,8 +110,8 @@ def _applying(
             config,
             manager=ctx.manager,
             force=ctx.force,
-            type=schemas.typed(gvk),
-            gvk=gvk,
+            type=schemas.typed(store.gvk),
+            gvk=store.gvk,
             now=ctx.now,
             subresource=subresource,
         )

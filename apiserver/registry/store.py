@@ -14,10 +14,10 @@ from typing import Final
 
 import orjson
 
-from apimachinery import errors, managedfields
+from apimachinery import errors, managedfields, schemas
 from apimachinery.errors import StatusError
 from apimachinery.field import FieldError, invalid
-from apimachinery.kinds import GVK, Kind
+from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
 from apiserver.admission import Attributes, Chain
 from apiserver.registry import metadata, names
@@ -50,6 +50,7 @@ class ResourceStore:
         self.strategy = strategy
         self.storage = storage
         self.admission = admission
+        self.gvk = kind.gvk
         self.prefix = kind.registry_prefix
 
     # -- reading
@@ -70,7 +71,7 @@ class ResourceStore:
 
     # -- creating
 
-    async def create(self, obj: JSON, ctx: Context, *, gvk: GVK) -> Written:
+    async def create(self, obj: JSON, ctx: Context) -> Written:
         """Store a new object; a clash of a generated name is tried again with another one."""
         meta = obj["metadata"]
         base = "" if meta.get("name") else meta.get("generateName") or ""
@@ -78,17 +79,18 @@ class ResourceStore:
             if base:
                 meta["name"] = names.generate(base)
             try:
-                return await self._create(obj, ctx, gvk)
+                return await self._create(obj, ctx)
             except StorageExists as error:
                 name = meta["name"]
                 if not base or attempt == GENERATE_ATTEMPTS:
                     raise errors.already_exists(self.kind.group, self.kind.plural, name) from error
         raise AssertionError("unreachable")
 
-    async def _create(self, obj: JSON, ctx: Context, gvk: GVK) -> Written:
+    async def _create(self, obj: JSON, ctx: Context) -> Written:
         meta = obj["metadata"]
         namespace, name = meta.get("namespace") or "", meta.get("name") or ""
         strategy = self.strategy
+        suspect = self._decoded(obj)
         metadata.stamp_new(meta, ctx.now)
         strategy.default(obj)
         attributes = self._attributes("CREATE", namespace, name, ctx, obj=obj)
@@ -100,7 +102,7 @@ class ResourceStore:
             obj["metadata"]["generation"] = 1
         if not ctx.options.get("applied"):
             managedfields.update_managed(None, obj, manager=ctx.manager, operation="Update", now=ctx.now)
-        self._refuse(obj, strategy.check(obj, gvk) + strategy.validate(obj))
+        self._refuse(obj, self._faults(obj, suspect) + strategy.validate(obj))
         ctx.warnings += strategy.warnings(obj)
         if attributes is not None:
             await self.admission.validate(attributes)
@@ -129,7 +131,7 @@ class ResourceStore:
     # -- changing
 
     async def change(
-        self, namespace: str, name: str, wanted: Change, ctx: Context, *, gvk: GVK, subresource: str = ""
+        self, namespace: str, name: str, wanted: Change, ctx: Context, *, subresource: str = ""
     ) -> Written:
         """Bring the object to what `wanted` makes of it, again after each lost race.
 
@@ -141,9 +143,9 @@ class ResourceStore:
             old = entry.parsed() if entry is not None else None
             new = wanted(old)
             if entry is None or old is None:
-                return await self.create(new, ctx, gvk=gvk)
+                return await self.create(new, ctx)
             self._check_preconditions(entry, new["metadata"], name)
-            return await self._replace(entry, old, new, ctx, gvk, subresource)
+            return await self._replace(entry, old, new, ctx, subresource)
 
         return await self._settle(self.key(namespace, name), attempt, name)
 
@@ -184,7 +186,7 @@ class ResourceStore:
             raise errors.invalid(group, self.kind.kind, name, [missing])
 
     async def _replace(
-        self, entry: Entry, old: JSON, new: JSON, ctx: Context, gvk: GVK, subresource: str
+        self, entry: Entry, old: JSON, new: JSON, ctx: Context, subresource: str
     ) -> Written | None:
         """One attempt to store `new` over `entry`; None if nothing would change."""
         strategy = self.strategy
@@ -193,6 +195,7 @@ class ResourceStore:
         if meta.get("uid") and meta["uid"] != old_meta.get("uid"):
             text = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {old_meta.get('uid')}"
             raise errors.conflict(self.kind.group, self.kind.plural, name, text)
+        suspect = self._decoded(new)
         metadata.keep_system_fields(meta, old_meta)
         strategy.default(new)
         attributes = self._attributes("UPDATE", namespace, name, ctx, obj=new, old=old, subresource=subresource)
@@ -201,7 +204,7 @@ class ResourceStore:
             new = attributes.obj or new
             meta = new["metadata"]
         self._prepare_replacement(new, old, ctx, subresource)
-        self._refuse(new, self._faults(new, old, gvk, subresource))
+        self._refuse(new, self._faults(new, suspect) + self._step_faults(new, old, subresource))
         if attributes is not None:
             await self.admission.validate(attributes)
         meta["resourceVersion"] = old_meta["resourceVersion"]
@@ -231,12 +234,26 @@ class ResourceStore:
         if self.strategy.counted and subresource != "status" and self.strategy.spec_changed(new, old):
             new["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
 
-    def _faults(self, new: JSON, old: JSON, gvk: GVK, subresource: str) -> list[FieldError]:
+    def _decoded(self, obj: JSON) -> bool:
+        """Check the object's types before any code reads it; BadRequest if one is wrong.
+
+        True if the schema misses something, which defaults may still put right: then it is asked again.
+        """
+        return not schemas.quick(self.gvk, obj) and bool(schemas.validate(self.gvk, obj))
+
+    def _faults(self, obj: JSON, suspect: bool) -> list[FieldError]:
+        """What is wrong with the object by the rules that hold for every kind."""
         strategy = self.strategy
-        faults = metadata.validate_update(new["metadata"], old["metadata"]) + strategy.check(new, gvk)
+        found = metadata.validate(
+            obj["metadata"], namespaced=self.kind.namespaced, check_name=strategy.check_name
+        )
+        return found + schemas.validate(self.gvk, obj) if suspect else found
+
+    def _step_faults(self, new: JSON, old: JSON, subresource: str) -> list[FieldError]:
+        found = metadata.validate_update(new["metadata"], old["metadata"])
         if subresource:
-            return faults + strategy.validate_subresource(subresource, new, old)
-        return faults + strategy.validate_update(new, old)
+            return found + self.strategy.validate_subresource(subresource, new, old)
+        return found + self.strategy.validate_update(new, old)
 
     # -- shared
 

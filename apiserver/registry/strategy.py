@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from apimachinery import errors, schemas
+from apimachinery import errors
 from apimachinery.field import FieldError
-from apimachinery.kinds import GVK, Kind
+from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
-from apiserver.registry import metadata, names
+from apiserver.registry import names
 from apiserver.request import User
 
 if TYPE_CHECKING:
@@ -157,11 +157,6 @@ class Strategy:
         if self.kind.plural in _PATH_SEGMENT_NAMES:
             return names.path_segment(name)
         return names.dns_subdomain(name)
-
-    def check(self, obj: JSON, gvk: GVK) -> list[FieldError]:
-        """Metadata and schema: what every write passes before the kind's own rules."""
-        found = metadata.validate(obj["metadata"], namespaced=self.kind.namespaced, check_name=self.check_name)
-        return found + schemas.validate(gvk, obj)
 
     def spec_changed(self, obj: JSON, old: JSON) -> bool:
         """Does this write count as a new generation?"""

@@ -1,0 +1,178 @@
+"""Request bodies: read within a limit, decoded from JSON or YAML, checked to be the kind that the path names.
+
+Unknown and duplicate fields follow `fieldValidation`: Strict refuses them all at once, Warn (the default) lists them in
+Warning headers, Ignore drops them. What is unknown is never stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+import yaml
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from apimachinery import errors, schemas
+from apimachinery.kinds import GVK
+from apimachinery.meta import JSON
+from apiserver.request import Call
+
+LIMIT_BYTES: Final = 3 * 1024 * 1024
+YAML_ALIASES: Final = 64
+_YAML_ON_LOOP_BYTES: Final = 32 * 1024
+_JSON_TYPES: Final = frozenset({"application/json", "text/json"})
+_YAML_TYPES: Final = frozenset({"application/yaml", "application/x-yaml", "text/yaml"})
+_VALIDATIONS: Final = ("Ignore", "Warn", "Strict")
+_ALIAS = re.compile(rb"(?<=[\s\[{,:-])\*\w")
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML whose scalars are JSON's: a date stays text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+async def read(call: Call) -> bytes:
+    """The raw body; RequestEntityTooLarge beyond 3 MiB."""
+    try:
+        return await call.request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise errors.RequestEntityTooLarge(f"Request entity too large: limit is {LIMIT_BYTES}") from error
+    except (HttpProcessingError, web.RequestPayloadError) as error:
+        raise errors.BadRequest(f"the request body could not be read: {error}") from error
+
+
+def media_type(call: Call) -> str:
+    """The Content-Type without parameters, "" if not given."""
+    value = call.request.headers.get("Content-Type", "")
+    return value.partition(";")[0].strip().lower()
+
+
+async def decode(call: Call, raw: bytes, media: str = "") -> Any:
+    """The document of a body, of whatever type."""
+    media = media or media_type(call) or "application/json"
+    if media in _JSON_TYPES:
+        return _from_json(raw)
+    if media in _YAML_TYPES:
+        if len(raw) > _YAML_ON_LOOP_BYTES:
+            return await asyncio.to_thread(_from_yaml, raw)
+        return _from_yaml(raw)
+    raise errors.UnsupportedMediaType(
+        "the body of the request was in an unknown format - accepted media types include: "
+        "application/json, application/yaml"
+    )
+
+
+def _from_json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise errors.BadRequest(
+            f"the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"
+        ) from error
+
+
+def _from_yaml(raw: bytes) -> Any:
+    if len(_ALIAS.findall(raw)) > YAML_ALIASES:
+        raise errors.BadRequest("error converting YAML to JSON: yaml: document contains excessive aliasing")
+    try:
+        # round trip: text keys only, and no object twice in the tree
+        return orjson.loads(orjson.dumps(yaml.load(raw, _Loader), option=orjson.OPT_NON_STR_KEYS))
+    except (yaml.YAMLError, orjson.JSONEncodeError, ValueError, RecursionError) as error:
+        raise errors.BadRequest(f"error converting YAML to JSON: yaml: {error}") from error
+
+
+async def read_object(call: Call, gvk: GVK) -> JSON:
+    """The object of a create or an update, of the kind expected, without nulls and unknown fields."""
+    raw = await read(call)
+    if not raw:
+        raise errors.BadRequest(f"the object provided is unrecognized (must be of type {gvk.kind}): empty body")
+    obj = await decode(call, raw)
+    obj = checked_kind(obj, gvk)
+    inspector(call, gvk, raw)(obj)
+    return obj
+
+
+def checked_kind(obj: Any, gvk: GVK) -> JSON:
+    """The object if it is of that kind (or does not say); its metadata is a dict afterwards."""
+    if not isinstance(obj, dict):
+        raise errors.BadRequest(
+            f"the object provided is unrecognized (must be of type {gvk.kind}): couldn't get version/kind; "
+            "json parse error: not an object"
+        )
+    version, kind = obj.get("apiVersion") or gvk.api_version, obj.get("kind") or gvk.kind
+    if kind != gvk.kind:
+        raise errors.BadRequest(
+            f'{kind} in version "{str(version).rpartition("/")[2]}" cannot be handled as a {gvk.kind}: '
+            f"converting ({kind}) to ({gvk.kind}): unknown conversion"
+        )
+    if version != gvk.api_version:
+        raise errors.BadRequest(
+            f"the API version in the data ({version}) does not match the expected API version ({gvk.api_version})"
+        )
+    metadata = obj.get("metadata")
+    if metadata is None:
+        metadata = {}
+    if not isinstance(metadata, dict):
+        raise errors.BadRequest(f'{kind} in version "{gvk.version}" cannot be handled as a {kind}: metadata is no object')
+    checked: JSON = {"apiVersion": version, "kind": kind, "metadata": metadata}
+    for key, value in obj.items():
+        if key not in checked:
+            checked[key] = value
+    return checked
+
+
+def inspector(call: Call, gvk: GVK, raw: bytes = b"") -> Callable[[JSON], None]:
+    """A check of an object's fields by this call's `fieldValidation`; drops nulls and what is unknown."""
+    validation = call.query.get("fieldValidation") or "Warn"
+    if validation not in _VALIDATIONS:
+        text = f'fieldValidation: Unsupported value: "{validation}": supported values: "Ignore", "Strict", "Warn"'
+        raise errors.BadRequest(text)
+
+    def inspect(obj: JSON) -> None:
+        faults = [f'duplicate field "{path}"' for path in _duplicates(raw, obj)] if validation != "Ignore" else []
+        if not schemas.quick(gvk, obj):
+            report = schemas.examine(gvk, obj)
+            faults += [f'unknown field "{path}"' for path in report.unknown]
+            if report.unknown or report.nulls:
+                schemas.prune(gvk, obj)
+        if faults and validation == "Strict":
+            raise schemas.strict_error(gvk, faults)
+        if faults and validation == "Warn":
+            call.warnings += faults
+
+    return inspect
+
+
+def _duplicates(raw: bytes, obj: JSON) -> list[str]:
+    """Paths of keys that stand twice in one JSON object.
+
+    The decoder keeps the last and does not tell, so the keys are counted: only if the body has more of them than the
+    object is it decoded again, slowly.
+    """
+    if not raw or raw[:1] != b"{" or raw.count(b'":') <= orjson.dumps(obj).count(b'":'):
+        return []
+    found: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> JSON:
+        seen: JSON = {}
+        for key, value in items:
+            if key in seen:
+                found.append(key)
+            seen[key] = value
+        return seen
+
+    try:
+        json.loads(raw, object_pairs_hook=pairs)
+    except ValueError:
+        return []
+    return found

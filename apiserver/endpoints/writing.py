@@ -1,0 +1,119 @@
+"""POST, PUT, PATCH: from a body to a store's flow, and its outcome back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from apimachinery import errors
+from apimachinery.meta import JSON
+from apiserver.endpoints import bodies, negotiation, output, parameters
+from apiserver.parts import Parts
+from apiserver.registry import patching
+from apiserver.registry.store import Written
+from apiserver.replies import Reply
+from apiserver.request import Call
+from apiserver.resources import Resource
+
+
+async def create(call: Call, resource: Resource, parts: Parts) -> Reply:
+    """A new object: 201."""
+    store = resource.store
+    assert store is not None
+    shape = negotiation.representation(call)
+    ctx = parameters.context(call)
+    obj = await bodies.read_object(call, resource.gvk)
+    metadata = obj["metadata"]
+    _place(call, resource, metadata)
+    if metadata.get("resourceVersion"):
+        raise errors.BadRequest("resourceVersion should not be set on objects to be created")
+    if not metadata.get("name") and not metadata.get("generateName"):
+        metadata.setdefault("name", "")
+    written = await store.create(output.stored(resource, obj), ctx)
+    return output.single(resource, written.body, shape, status=201)
+
+
+async def update(call: Call, resource: Resource, parts: Parts) -> Reply:
+    """The object (or its subresource) replaced: 200, or 201 where a PUT may create."""
+    store = resource.store
+    assert store is not None
+    shape = negotiation.representation(call)
+    ctx = parameters.context(call)
+    obj = await bodies.read_object(call, resource.gvk)
+    metadata = obj["metadata"]
+    _place(call, resource, metadata)
+    name = call.info.name
+    if not metadata.get("name"):
+        metadata["name"] = name
+    elif metadata["name"] != name:
+        raise errors.BadRequest(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+        )
+    document = orjson.dumps(output.stored(resource, obj))
+    may_create = store.strategy.allow_create_on_update and not call.info.subresource
+
+    def wanted(old: JSON | None) -> JSON:
+        if old is None and not may_create:
+            raise store.not_found(name)
+        new: JSON = orjson.loads(document)
+        return new
+
+    written = await store.change(call.info.namespace, name, wanted, ctx, subresource=call.info.subresource)
+    return _answer(resource, written, shape)
+
+
+async def patch(call: Call, resource: Resource, parts: Parts) -> Reply:
+    """A patch of one of four types; server-side apply may create."""
+    store = resource.store
+    assert store is not None
+    shape = negotiation.representation(call)
+    content_type = bodies.media_type(call)
+    if content_type not in patching.CONTENT_TYPES:
+        raise errors.UnsupportedMediaType(
+            "the body of the request was in an unknown format - accepted media types include: "
+            + ", ".join(patching.CONTENT_TYPES)
+        )
+    ctx = parameters.context(call)
+    raw = await bodies.read(call)
+    body = await _patch_body(call, resource, raw, content_type)
+    written = await patching.patch_object(
+        store,
+        call.info.namespace,
+        call.info.name,
+        body,
+        ctx,
+        content_type=content_type,
+        subresource=call.info.subresource,
+        inspect=bodies.inspector(call, store.gvk),
+    )
+    return _answer(resource, written, shape)
+
+
+async def _patch_body(call: Call, resource: Resource, raw: bytes, content_type: str) -> Any:
+    if content_type != patching.APPLY_PATCH:
+        if "force" in call.query:
+            raise errors.BadRequest("force: Forbidden: may not be specified for non-apply patch")
+        return await bodies.decode(call, raw, "application/json")
+    if not call.query.get("fieldManager"):
+        raise errors.BadRequest("fieldManager: Required value: is required for apply patch")
+    body = bodies.checked_kind(await bodies.decode(call, raw, "application/yaml"), resource.gvk)
+    bodies.inspector(call, resource.gvk)(body)
+    return output.stored(resource, body)
+
+
+def _answer(resource: Resource, written: Written, shape: negotiation.Representation) -> Reply:
+    return output.single(resource, written.body, shape, status=201 if written.created else 200)
+
+
+def _place(call: Call, resource: Resource, metadata: JSON) -> None:
+    """The object belongs to the namespace of the URL."""
+    namespace = call.info.namespace if resource.kind.namespaced else ""
+    given = metadata.get("namespace")
+    if given and given != namespace:
+        if not resource.kind.namespaced:
+            metadata.pop("namespace")
+            return
+        raise errors.BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    if namespace:
+        metadata["namespace"] = namespace
