@@ -8,13 +8,11 @@ As in `patch`, nothing given is changed, and what the patch does not touch is sh
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from apimachinery.definitions import Type
 from apimachinery.errors import BadRequest, Invalid
 from apimachinery.patch import fresh
-
-if TYPE_CHECKING:
-    from apimachinery.schemas import Type
 
 JSON = dict[str, Any]
 
@@ -24,27 +22,27 @@ SET_ORDER: Final = "$setElementOrder/"
 DELETE_FROM: Final = "$deleteFromPrimitiveList/"
 
 
-def strategic_merge_patch(doc: JSON, patch: JSON, type: "Type | None") -> JSON:
+def strategic_merge_patch(doc: JSON, patch: JSON, type: Type | None) -> JSON:
     """`doc` with `patch` merged as `type` says. Raises BadRequest or Invalid for a patch that makes no sense."""
     if not isinstance(patch, dict):
         raise BadRequest("error decoding patch: a strategic merge patch of an object must be an object")
     return fresh(_merge_map(doc, patch, type))
 
 
-def strategies(type: "Type | None") -> frozenset[str]:
+def strategies(type: Type | None) -> frozenset[str]:
     """The patch strategies of a field: among merge, replace, retainKeys."""
     return frozenset((type.patch_strategy or "").split(",")) if type else frozenset()
 
 
-def child(type: "Type | None", name: str) -> "Type | None":
-    return type.field(name) if type else None
+def child(type: Type | None, name: str) -> Type | None:
+    return (type.fields.get(name) or (None if type.fields else type.item)) if type else None
 
 
-def item(type: "Type | None") -> "Type | None":
+def item(type: Type | None) -> Type | None:
     return type.item if type else None
 
 
-def _merge_map(doc: JSON, patch: JSON, type: "Type | None") -> JSON:
+def _merge_map(doc: JSON, patch: JSON, type: Type | None) -> JSON:
     if DIRECTIVE in patch:
         return _directed(patch)
     merged = _retained(doc, patch)
@@ -72,7 +70,7 @@ def _merge_map(doc: JSON, patch: JSON, type: "Type | None") -> JSON:
     return merged
 
 
-def _merge_value(current: Any, value: Any, type: "Type | None", order: list[Any] | None) -> Any:
+def _merge_value(current: Any, value: Any, type: Type | None, order: list[Any] | None) -> Any:
     """`value` is not null; `order` is what $setElementOrder says about a list."""
     if isinstance(value, dict):
         if isinstance(current, dict) and "replace" not in strategies(type):
@@ -117,12 +115,12 @@ def _listed(value: Any, what: str) -> list[Any]:
     return value
 
 
-def _plain(value: Any, type: "Type | None") -> Any:
+def _plain(value: Any, type: Type | None) -> Any:
     """A value that is new: without nulls and directives."""
     return _merge_map({}, value, type) if isinstance(value, dict) else value
 
 
-def _identify(type: "Type | None") -> Callable[[Any], Any]:
+def _identify(type: Type | None) -> Callable[[Any], Any]:
     """How items of a merged list are told apart: by the merge key, or by themselves."""
     key = type.merge_key if type else None
     if not key:
@@ -136,7 +134,7 @@ def _identify(type: "Type | None") -> Callable[[Any], Any]:
     return identity
 
 
-def _merge_list(original: list[Any], patch: list[Any], type: "Type | None", order: list[Any] | None) -> list[Any]:
+def _merge_list(original: list[Any], patch: list[Any], type: Type | None, order: list[Any] | None) -> list[Any]:
     if any(isinstance(each, list) for each in patch):
         raise Invalid("lists of lists are not supported")
     identity = _identify(type)
@@ -185,7 +183,7 @@ def _in_order(merged: list[Any], where: list[Any], first: list[Any], before: lis
     return [merged[at] for at in (*ordered, *patched, *others)]
 
 
-def _check_order(patch: list[Any], order: list[Any], type: "Type | None") -> None:
+def _check_order(patch: list[Any], order: list[Any], type: Type | None) -> None:
     """Every item of the patch stands in the order list, in that order."""
     identity = _identify(type)
     marks = [identity(each) for each in order]

@@ -4,24 +4,22 @@ What the last manifest had and this one lacks is deleted, what differs from the 
 left alone. The result is a strategic merge patch (`strategic`) or, where there is no schema, a merge patch.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from apimachinery.definitions import Type
 from apimachinery.strategic import DELETE_FROM, DIRECTIVE, RETAIN_KEYS, SET_ORDER, child, item, strategies
-
-if TYPE_CHECKING:
-    from apimachinery.schemas import Type
 
 JSON = dict[str, Any]
 
 
-def three_way(original: JSON, modified: JSON, current: JSON, type: "Type | None") -> JSON:
+def three_way(original: JSON, modified: JSON, current: JSON, type: Type | None) -> JSON:
     """The patch that takes `current` to `modified`, deleting what `original` had and `modified` lacks; {} for none."""
     deletions = _diff_map(original, modified, type, deletions=True)
     changes = _diff_map(current, modified, type, deletions=False)
     return _join(deletions, changes, type)
 
 
-def _diff_map(old: JSON, new: JSON, type: "Type | None", *, deletions: bool) -> JSON:
+def _diff_map(old: JSON, new: JSON, type: Type | None, *, deletions: bool) -> JSON:
     """Either only what `new` lacks, or only what it adds and changes."""
     patch: JSON = {}
     for key, before in old.items():
@@ -35,7 +33,7 @@ def _diff_map(old: JSON, new: JSON, type: "Type | None", *, deletions: bool) -> 
     return patch
 
 
-def _diff_value(key: str, old: Any, new: Any, type: "Type | None", deletions: bool) -> JSON:
+def _diff_value(key: str, old: Any, new: Any, type: Type | None, deletions: bool) -> JSON:
     how = strategies(type)
     if isinstance(old, dict) and isinstance(new, dict) and "replace" not in how:
         inner = _diff_map(old, new, type, deletions=deletions)
@@ -47,7 +45,7 @@ def _diff_value(key: str, old: Any, new: Any, type: "Type | None", deletions: bo
     return {key: new} if not deletions and old != new else {}
 
 
-def _diff_list(key: str, old: list[Any], new: list[Any], type: "Type", deletions: bool) -> JSON:
+def _diff_list(key: str, old: list[Any], new: list[Any], type: Type, deletions: bool) -> JSON:
     name = type.merge_key
     if not name:
         lost = [each for each in old if each not in new] if deletions else []
@@ -81,7 +79,7 @@ def _reordered(old: list[Any], new: list[Any], name: str | None) -> bool:
     return [each for each in before if each in after] != [each for each in after if each in before]
 
 
-def _join(left: JSON, right: JSON, type: "Type | None") -> JSON:
+def _join(left: JSON, right: JSON, type: Type | None) -> JSON:
     """Two patches as one: `left` deletes, `right` changes, so they meet only in maps and merged lists."""
     joined = {**left, **right}
     for key in left.keys() & right.keys():
@@ -93,7 +91,7 @@ def _join(left: JSON, right: JSON, type: "Type | None") -> JSON:
     return joined
 
 
-def _join_lists(left: list[JSON], right: list[JSON], type: "Type", order: list[JSON]) -> list[JSON]:
+def _join_lists(left: list[JSON], right: list[JSON], type: Type, order: list[JSON]) -> list[JSON]:
     name = type.merge_key or ""
     marks = [each[name] for each in order]
     both = {each[name]: each for each in left if DIRECTIVE not in each}

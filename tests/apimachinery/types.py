@@ -1,51 +1,35 @@
 """Hand-made type trees for tests of patches and apply: no schema files needed, every case visible."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass
-class Shape:
-    """What apimachinery.schemas.Type offers, written by hand."""
-
-    type: str | None = "object"
-    fields: dict[str, "Shape"] = field(default_factory=dict)
-    item: "Shape | None" = None
-    patch_strategy: str | None = None
-    merge_key: str | None = None
-    list_type: str | None = None
-    list_map_keys: tuple[str, ...] = ()
-    map_type: str | None = None
-
-    def field(self, name: str) -> "Shape | None":
-        return self.fields.get(name) or (self.item if self.type == "object" else None)
+from apimachinery.definitions import Type
 
 
-def scalar() -> Shape:
-    return Shape("string")
+def scalar() -> Type:
+    return Type("string")
 
 
-def struct(**fields: Shape) -> Shape:
-    return Shape(fields=fields)
+def struct(**fields: Type) -> Type:
+    return Type("object", fields=fields)
 
 
-def mapping(**more: Any) -> Shape:
-    return Shape(item=scalar(), **more)
+def mapping(**more: Any) -> Type:
+    return Type("object", item=scalar(), **more)
 
 
-def atomic_list() -> Shape:
-    return Shape("array", item=scalar(), list_type="atomic")
+def atomic_list() -> Type:
+    return Type("array", item=scalar(), list_type="atomic")
 
 
-def set_list() -> Shape:
-    return Shape("array", item=scalar(), list_type="set", patch_strategy="merge")
+def set_list() -> Type:
+    return Type("array", item=scalar(), list_type="set", patch_strategy="merge")
 
 
-def keyed(item: Shape, *keys: str, strategy: str = "merge") -> Shape:
-    return Shape("array", item=item, list_type="map", list_map_keys=keys, merge_key=keys[0], patch_strategy=strategy)
+def keyed(item: Type, *keys: str, strategy: str = "merge") -> Type:
+    return Type("array", item=item, list_type="map", list_map_keys=keys, merge_key=keys[0], patch_strategy=strategy)
 
 
-def deployment() -> Shape:
+def deployment() -> Type:
     """A Deployment, cut to one field of each kind of merging."""
     port = struct(name=scalar(), containerPort=scalar(), protocol=scalar())
     env = struct(name=scalar(), value=scalar())
