@@ -163,7 +163,7 @@ def from_label_selector(selector: Mapping[str, Any] | None) -> Selector:
         if bool(values) != (operator in (IN, NOT_IN)):
             raise ValueError(f"values of operator {operator} must be {'empty' if values else 'given'}")
         requirements.append(Requirement(expression["key"], operator, values))
-    return Selector(tuple(requirements)) if requirements else EVERYTHING
+    return Selector(tuple(sorted(requirements, key=lambda each: each.key))) if requirements else EVERYTHING
 
 
 def from_labels(labels: Mapping[str, str] | None) -> Selector:
