@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from apimachinery.kinds import GVK, Kind, Subresource
 from apiserver.admission import Chain
+from apiserver.options import Options
 from apiserver.registry.store import ResourceStore
 from apiserver.registry.table import strategy_for
 from apiserver.storage import Storage
@@ -39,7 +40,8 @@ class Resource:
 class Resources:
     """Every served resource."""
 
-    def __init__(self, storage: Storage, admission: Chain) -> None:
+    def __init__(self, storage: Storage, admission: Chain, options: Options) -> None:
+        self._options = options
         self._storage = storage
         self._admission = admission
         self._rows: dict[tuple[str, str, str], Resource] = {}
@@ -69,7 +71,9 @@ class Resources:
                 prefix = kind.registry_prefix
                 if prefix not in self._stores:
                     self._storage.register(kind)
-                    self._stores[prefix] = ResourceStore(kind, strategy_for(kind), self._storage, self._admission)
+                    strategy = strategy_for(kind)
+                    strategy.configure(self._options)
+                    self._stores[prefix] = ResourceStore(kind, strategy, self._storage, self._admission)
                 store = self._stores[prefix]
             for version in kind.versions:
                 gvk = GVK(kind.group, version, kind.kind)

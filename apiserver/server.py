@@ -50,7 +50,7 @@ def build(options: Options) -> Parts:
     admission = build_chain(
         storage, authorizer, disabled=options.disable_admission_plugins, enabled=options.enable_admission_plugins
     )
-    resources = Resources(storage, admission)
+    resources = Resources(storage, admission, options)
     resources.add(kind for kind in kinds.KINDS if kind.served)
     kubelets = KubeletClient(
         options.kubelet_client_certificate, options.kubelet_client_key, options.kubelet_certificate_authority

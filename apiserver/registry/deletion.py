@@ -1,8 +1,8 @@
 """Deleting: at once, gracefully, or not before finalizers are done.
 
-An object with finalizers, or one that is given a grace period, only gets its deletionTimestamp; whoever removes the last
-finalizer (or the kubelet, by a delete with grace 0) makes it go. `propagationPolicy` is a finalizer too: `orphan` and
-`foregroundDeletion` are worked off by the garbage collector.
+An object with finalizers, or one that is given a grace period, only gets its deletionTimestamp; whoever removes the
+last finalizer (or the kubelet, by a delete with grace 0) makes it go. `propagationPolicy` is a finalizer too: `orphan`
+and `foregroundDeletion` are worked off by the garbage collector.
 """
 
 from __future__ import annotations

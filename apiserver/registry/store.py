@@ -114,19 +114,28 @@ class ResourceStore:
         return Written(entry.body, created=True)
 
     async def _store_new(self, key: str, obj: JSON, ctx: Context) -> Entry:
-        """Write the object together with what is allocated for it; a lost race for an allocation is run again."""
+        """Write a new object, together with what is allocated for it."""
         if not self.strategy.allocates:
             return await self.storage.create(key, obj)
+        return await self._allocating(key, obj, None, ctx, None)
+
+    async def _allocating(self, key: str, obj: JSON, old: JSON | None, ctx: Context, version: int | None) -> Entry:
+        """Write the object and its allocations in one transaction; a lost race for one of them is run again."""
         asked = orjson.dumps(obj)
         for _ in range(ALLOCATION_ATTEMPTS):
-            wanted = orjson.loads(asked)
-            extra = await self.strategy.allocate(wanted, None, ctx)
+            wanted: JSON = orjson.loads(asked)
+            extra = await self.strategy.allocate(wanted, old, ctx)
             try:
-                return await self.storage.create(key, wanted, extra=extra)
-            except StorageExists as error:
+                if version is None:
+                    return await self.storage.create(key, wanted, extra=extra)
+                return await self.storage.update(key, wanted, version=version, extra=extra)
+            except (StorageExists, StorageConflict) as error:
                 if error.key == key:
                     raise
-        raise errors.server_timeout(self.kind.group, self.kind.plural, "create")
+                fault = self.strategy.clash(orjson.loads(asked), error.key)
+                if fault is not None:
+                    self._refuse(obj, [fault])
+        raise errors.server_timeout(self.kind.group, self.kind.plural, "update" if version else "create")
 
     # -- changing
 
@@ -185,9 +194,7 @@ class ResourceStore:
             missing = invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise errors.invalid(group, self.kind.kind, name, [missing])
 
-    async def _replace(
-        self, entry: Entry, old: JSON, new: JSON, ctx: Context, subresource: str
-    ) -> Written | None:
+    async def _replace(self, entry: Entry, old: JSON, new: JSON, ctx: Context, subresource: str) -> Written | None:
         """One attempt to store `new` over `entry`; None if nothing would change."""
         strategy = self.strategy
         meta, old_meta = new["metadata"], old["metadata"]
@@ -218,9 +225,10 @@ class ResourceStore:
             return Written(orjson.dumps(new))
         if ctx.dry_run:
             return Written(orjson.dumps(new))
-        extra = await strategy.allocate(new, old, ctx) if strategy.allocates and not subresource else ()
-        stored = await self.storage.update(self.key(namespace, name), new, version=entry.version, extra=extra)
-        return Written(stored.body)
+        key = self.key(namespace, name)
+        if strategy.allocates and not subresource:
+            return Written((await self._allocating(key, new, old, ctx, entry.version)).body)
+        return Written((await self.storage.update(key, new, version=entry.version)).body)
 
     def _prepare_replacement(self, new: JSON, old: JSON, ctx: Context, subresource: str) -> None:
         if subresource:
@@ -244,9 +252,7 @@ class ResourceStore:
     def _faults(self, obj: JSON, suspect: bool) -> list[FieldError]:
         """What is wrong with the object by the rules that hold for every kind."""
         strategy = self.strategy
-        found = metadata.validate(
-            obj["metadata"], namespaced=self.kind.namespaced, check_name=strategy.check_name
-        )
+        found = metadata.validate(obj["metadata"], namespaced=self.kind.namespaced, check_name=strategy.check_name)
         return found + schemas.validate(self.gvk, obj) if suspect else found
 
     def _step_faults(self, new: JSON, old: JSON, subresource: str) -> list[FieldError]:

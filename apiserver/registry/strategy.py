@@ -19,6 +19,7 @@ from apiserver.registry import names
 from apiserver.request import User
 
 if TYPE_CHECKING:
+    from apiserver.options import Options
     from apiserver.storage import ExtraOp
 
 # Kinds whose spec is counted in metadata.generation.
@@ -67,6 +68,9 @@ class Strategy:
         self.counted = kind.plural in _COUNTED
         self.returns_deleted = kind.plural in _RETURNED_WHEN_DELETED
         self.has_status = any(subresource.name == "status" for subresource in kind.subresources)
+
+    def configure(self, options: Options) -> None:
+        """Take what the flags say about this kind; called once, before anything else."""
 
     # -- creation
 
@@ -145,6 +149,10 @@ class Strategy:
     async def allocate(self, obj: JSON, old: JSON | None, ctx: Context) -> Sequence[ExtraOp]:
         """Further keys to write with the object."""
         return ()
+
+    def clash(self, asked: JSON, key: str) -> FieldError | None:
+        """What to answer when one of the further keys is taken: the fault in `asked`, or None to choose again."""
+        return None
 
     def release(self, obj: JSON) -> Sequence[ExtraOp]:
         """Further keys to delete with the object."""
