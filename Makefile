@@ -1,0 +1,63 @@
+# The commands of the project. `make demo` and `make test` set up what they need; the others say what is missing.
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+PACKAGES := apimachinery componentbase kubeclient apiserver scheduler controllers kubelet proxy clusterdns minikubectl minikubeadm
+CLUSTER ?= demo
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+.DEFAULT_GOAL := help
+
+.PHONY: help install venv images check format unit integration e2e test demo demo-down fresh bench soak clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## install what is missing: Debian packages, Docker, .venv with all commands (root or sudo)
+	@deploy/setup.sh
+
+venv: ## only .venv, enough for `make check`
+	@deploy/setup.sh venv
+
+images: install ## build the node image and those of pause, DNS and the demo, each once per state of its inputs
+	@deploy/base-image.sh
+	@$(PYTHON) deploy/images.py
+
+check: venv ## linters, types, import contracts, unit tests: under a minute
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy $(PACKAGES)
+	@.venv/bin/lint-imports
+	@$(MAKE) --no-print-directory unit
+
+format: venv ## bring the code into its form
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+unit: venv
+	@$(PYTHON) -m pytest tests -m "not integration and not e2e" --ignore=tests/integration --ignore=tests/e2e
+
+integration: install ## tests with a real etcd and a real API server
+	@KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest tests/integration
+
+e2e: images ## tests with a real cluster of node containers and real kubectl
+	@KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest tests/e2e
+
+test: ## everything, from a fresh machine on
+	@$(MAKE) --no-print-directory install check integration e2e
+
+demo: images ## a cluster of three nodes with a Service, shown
+	@$(PYTHON) deploy/demo.py --name $(CLUSTER)
+
+demo-down: ## remove the demo's cluster: containers, volumes, networks, routes
+	@deploy/demo-down.sh $(CLUSTER)
+
+fresh: images ## the README's two commands inside a bare Debian, so that a missing install step shows
+	@deploy/fresh.sh
+
+bench: install ## measure, with ratios to real Kubernetes 1.20 (bench/)
+	@$(PYTHON) -m bench
+
+soak: images ## kill nodes and services of a cluster at random moments for a while
+	@$(PYTHON) -m pytest tests/chaos
+
+clean: ## forget what was built (images stay)
+	@rm -rf .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
