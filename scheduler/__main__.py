@@ -14,6 +14,7 @@ from componentbase import defaults, flags, pki, run, serving
 from componentbase.health import Checks
 from componentbase.metrics import METRICS
 from kubeclient import config as kubeconfig
+from kubeclient.errors import ConfigError
 from kubeclient.events import EventRecorder
 from kubeclient.informer import InformerFactory
 from kubeclient.leaderelection import LeaderElector
@@ -104,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return run.run(serve)
-    except (configuration.ConfigurationError, kubeconfig.ConfigError) as error:
+    except (configuration.ConfigurationError, ConfigError) as error:
         print(f"mini-scheduler: {error}", file=sys.stderr)
         return 2
 

@@ -97,7 +97,9 @@ class Cluster:
         for name, value in (status.get("allocatable") or {}).items():
             self.allocatable[row, self.resource(name)] = amount(name, str(value))
         self.images[row] = {
-            name: image.get("sizeBytes") or 0 for image in status.get("images") or () for name in image.get("names") or ()
+            name: image.get("sizeBytes") or 0
+            for image in status.get("images") or ()
+            for name in image.get("names") or ()
         }
         taints = tuple((t["key"], t.get("value") or "", t["effect"]) for t in spec.get("taints") or ())
         before = (self.live[row], self.unschedulable[row], self.taint_codes[row], self.labels[row])

@@ -55,7 +55,7 @@ def normalised(raw: Scores, *, reverse: bool = False) -> Scores:
     largest = raw.max(initial=0.0)
     if largest <= 0:
         return np.full(len(raw), MAX_SCORE if reverse else 0.0)
-    scaled = raw * (MAX_SCORE / largest)
+    scaled: Scores = raw * (MAX_SCORE / largest)
     return MAX_SCORE - scaled if reverse else scaled
 
 

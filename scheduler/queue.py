@@ -1,4 +1,4 @@
-"""Pods that wait for a node: ready to be tried (active), waiting after a failure (backoff), or for the cluster to change.
+"""Pods that wait for a node: to be tried (active), after a failure (backoff), or for the cluster to change.
 
 Invariants: a key is in exactly one of active, backoff, unschedulable and gated, or in none while its cycle runs; only
 the latest version of a pod is kept. An event moves just those unschedulable pods that a plugin which refused them says

@@ -18,10 +18,48 @@ from apiserver.registry.strategy import Strategy
 
 Action = Callable[..., Awaitable[JSON]]
 
-STRATEGIES: dict[tuple[str, str], str] = {}
+STRATEGIES: dict[tuple[str, str], str] = {
+    ("", "configmaps"): "configuration:ConfigMapStrategy",
+    ("", "endpoints"): "networking:EndpointsStrategy",
+    ("", "events"): "configuration:EventStrategy",
+    ("", "limitranges"): "configuration:LimitRangeStrategy",
+    ("", "namespaces"): "cluster:NamespaceStrategy",
+    ("", "nodes"): "cluster:NodeStrategy",
+    ("", "persistentvolumeclaims"): "cluster:PersistentVolumeClaimStrategy",
+    ("", "persistentvolumes"): "cluster:PersistentVolumeStrategy",
+    ("", "pods"): "pods:PodStrategy",
+    ("", "podtemplates"): "workloads:PodTemplateStrategy",
+    ("", "replicationcontrollers"): "workloads:ReplicationControllerStrategy",
+    ("", "secrets"): "configuration:SecretStrategy",
+    ("", "services"): "services:ServiceStrategy",
+    ("apps", "daemonsets"): "workloads:DaemonSetStrategy",
+    ("apps", "deployments"): "workloads:DeploymentStrategy",
+    ("apps", "replicasets"): "workloads:ReplicaSetStrategy",
+    ("apps", "statefulsets"): "workloads:StatefulSetStrategy",
+    ("autoscaling", "horizontalpodautoscalers"): "cluster:HorizontalPodAutoscalerStrategy",
+    ("batch", "cronjobs"): "workloads:CronJobStrategy",
+    ("batch", "jobs"): "workloads:JobStrategy",
+    ("certificates.k8s.io", "certificatesigningrequests"): "access:SigningRequestStrategy",
+    ("coordination.k8s.io", "leases"): "cluster:LeaseStrategy",
+    ("discovery.k8s.io", "endpointslices"): "networking:EndpointSliceStrategy",
+    ("events.k8s.io", "events"): "configuration:EventStrategy",
+    ("networking.k8s.io", "ingressclasses"): "cluster:IngressClassStrategy",
+    ("networking.k8s.io", "ingresses"): "networking:IngressStrategy",
+    ("networking.k8s.io", "networkpolicies"): "networking:NetworkPolicyStrategy",
+    ("policy", "poddisruptionbudgets"): "cluster:PodDisruptionBudgetStrategy",
+    ("rbac.authorization.k8s.io", "clusterrolebindings"): "access:RoleBindingStrategy",
+    ("rbac.authorization.k8s.io", "clusterroles"): "access:RoleStrategy",
+    ("rbac.authorization.k8s.io", "rolebindings"): "access:RoleBindingStrategy",
+    ("rbac.authorization.k8s.io", "roles"): "access:RoleStrategy",
+    ("scheduling.k8s.io", "priorityclasses"): "cluster:PriorityClassStrategy",
+    ("storage.k8s.io", "storageclasses"): "cluster:StorageClassStrategy",
+}
 
 # What a POST does that creates no stored object.
-ACTIONS: dict[tuple[str, str, str], str] = {}
+ACTIONS: dict[tuple[str, str, str], str] = {
+    ("", "pods", "binding"): "podactions:bind",
+    ("", "pods", "eviction"): "podactions:evict",
+}
 
 
 def strategy_for(kind: Kind) -> Strategy:

@@ -13,7 +13,7 @@ from scheduler.cluster import Bools, Cluster
 from scheduler.framework import MAX_SCORE, Plugin, Rows, Scores
 from scheduler.podinfo import PODS, PodInfo
 
-_DEFAULT_RESOURCES = [{"name": "cpu", "weight": 1}, {"name": "memory", "weight": 1}]
+_DEFAULT_RESOURCES: list[dict[str, Any]] = [{"name": "cpu", "weight": 1}, {"name": "memory", "weight": 1}]
 
 
 def used_fractions(cluster: Cluster, pod: PodInfo, rows: Rows) -> NDArray[np.float64]:
@@ -37,7 +37,9 @@ class NodeResourcesFit(Plugin):
                 f"NodeResourcesFit: scoringStrategy.type {self.strategy!r} is not supported, "
                 "use MostAllocated or LeastAllocated"
             )
-        self.weights = {r["name"]: r.get("weight") or 1 for r in strategy.get("resources") or _DEFAULT_RESOURCES}
+        self.weights: dict[str, int] = {
+            r["name"]: r.get("weight") or 1 for r in strategy.get("resources") or _DEFAULT_RESOURCES
+        }
 
     def filter(self, cluster: Cluster, pod: PodInfo) -> Bools | None:
         columns, wanted = self._wanted(cluster, pod)

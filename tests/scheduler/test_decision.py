@@ -95,7 +95,9 @@ def test_without_nodes_the_message_says_so():
 def test_bins_are_packed_by_default_and_spread_by_configuration():
     running = [(pod("r", cpu="1"), "a")]
     cluster = cluster_of(node("a"), node("b"), running=running)
-    spreading = {"pluginConfig": [{"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "LeastAllocated"}}}]}
+    spreading = {
+        "pluginConfig": [{"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "LeastAllocated"}}}]
+    }
     assert decided(cluster, pod()).node == "a"
     assert decided(cluster, pod(), profile=spreading).node == "b"
 

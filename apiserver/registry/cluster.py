@@ -1,0 +1,238 @@
+"""What belongs to the cluster: namespaces, nodes, volumes, storage and priority classes, budgets, leases, limits."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from apimachinery import field
+from apimachinery.field import FieldError
+from apimachinery.meta import JSON
+from apiserver.registry import names
+from apiserver.registry.strategy import Context, Strategy
+
+_FINALIZER = "kubernetes"
+_NAME_LABEL = "kubernetes.io/metadata.name"
+_EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
+_ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+
+
+class NamespaceStrategy(Strategy):
+    """v1 Namespace: it stays, Terminating, until its content is gone and `spec.finalizers` is empty."""
+
+    def default(self, obj: JSON) -> None:
+        metadata = obj["metadata"]
+        if metadata.get("name"):
+            labels = metadata.get("labels") or {}
+            if labels.get(_NAME_LABEL) != metadata["name"]:
+                metadata["labels"] = {**labels, _NAME_LABEL: metadata["name"]}
+
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        spec = obj.setdefault("spec", {})
+        if _FINALIZER not in (spec.get("finalizers") or ()):
+            spec["finalizers"] = [*(spec.get("finalizers") or ()), _FINALIZER]
+        obj["status"] = {"phase": "Active"}
+
+    def prepare_update(self, obj: JSON, old: JSON, ctx: Context) -> None:
+        super().prepare_update(obj, old, ctx)
+        obj["spec"] = old.get("spec") or {}
+
+    def prepare_subresource(self, subresource: str, obj: JSON, old: JSON, ctx: Context) -> None:
+        if subresource == "finalize":
+            obj["status"] = old.get("status") or {}
+        else:
+            super().prepare_subresource(subresource, obj, old, ctx)
+
+    def mark_deleting(self, obj: JSON) -> None:
+        obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
+
+    def held(self, obj: JSON) -> bool:
+        return super().held(obj) or bool((obj.get("spec") or {}).get("finalizers"))
+
+    def check_name(self, name: str) -> list[str]:
+        return names.dns_label(name)
+
+
+class NodeStrategy(Strategy):
+    """v1 Node: it may set its own status when it registers."""
+
+    def default(self, obj: JSON) -> None:
+        spec = obj.setdefault("spec", {})
+        if spec.get("podCIDR") and not spec.get("podCIDRs"):
+            spec["podCIDRs"] = [spec["podCIDR"]]
+
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        obj.setdefault("status", {})
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        faults: list[FieldError] = []
+        seen: set[tuple[str, str]] = set()
+        for i, taint in enumerate((obj.get("spec") or {}).get("taints") or ()):
+            path = f"spec.taints[{i}]"
+            faults += [field.invalid(f"{path}.key", taint.get("key"), t) for t in names.qualified_name(taint["key"])]
+            if taint.get("effect") not in _EFFECTS:
+                faults.append(field.not_supported(f"{path}.effect", taint.get("effect"), _EFFECTS))
+            pair = (taint.get("key") or "", taint.get("effect") or "")
+            if pair in seen:
+                faults.append(field.duplicate(path, taint))
+            seen.add(pair)
+        return faults
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        faults = self.validate(obj)
+        now, before = (obj.get("spec") or {}), (old.get("spec") or {})
+        if before.get("podCIDRs") and now.get("podCIDRs") != before["podCIDRs"]:
+            text = 'node updates may not change podCIDR except from "" to valid'
+            faults.append(field.forbidden("spec.podCIDRs", text))
+        if before.get("providerID") and now.get("providerID") != before["providerID"]:
+            text = 'node updates may not change providerID except from "" to valid'
+            faults.append(field.forbidden("spec.providerID", text))
+        return faults
+
+
+class ImmutableStrategy(Strategy):
+    """Kinds some of whose top-level fields never change."""
+
+    fixed: ClassVar[tuple[str, ...]] = ()
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        return self.validate(obj) + [
+            field.invalid(name, obj.get(name), "field is immutable")
+            for name in self.fixed
+            if obj.get(name) != old.get(name)
+        ]
+
+
+class StorageClassStrategy(ImmutableStrategy):
+    """storage.k8s.io/v1 StorageClass."""
+
+    fixed = ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode")
+
+    def default(self, obj: JSON) -> None:
+        obj.setdefault("reclaimPolicy", "Delete")
+        obj.setdefault("volumeBindingMode", "Immediate")
+
+
+class PriorityClassStrategy(ImmutableStrategy):
+    """scheduling.k8s.io/v1 PriorityClass."""
+
+    fixed = ("value", "preemptionPolicy")
+
+    def default(self, obj: JSON) -> None:
+        obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        name = obj["metadata"].get("name") or ""
+        if name.startswith("system-") and name not in ("system-cluster-critical", "system-node-critical"):
+            text = "priority class names with 'system-' prefix are reserved for system use only"
+            return [field.forbidden("metadata.name", text)]
+        if not name.startswith("system-") and (obj.get("value") or 0) > 1_000_000_000:
+            text = "maximum allowed value of a user defined priority is 1000000000"
+            return [field.forbidden("value", text)]
+        return []
+
+
+class IngressClassStrategy(Strategy):
+    """networking.k8s.io/v1 IngressClass."""
+
+    def default(self, obj: JSON) -> None:
+        parameters = (obj.get("spec") or {}).get("parameters")
+        if parameters is not None:
+            parameters.setdefault("scope", "Cluster")
+
+
+class PersistentVolumeStrategy(Strategy):
+    """v1 PersistentVolume."""
+
+    def default(self, obj: JSON) -> None:
+        spec = obj.get("spec") or {}
+        spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
+        spec.setdefault("volumeMode", "Filesystem")
+        if spec.get("hostPath") is not None:
+            spec["hostPath"].setdefault("type", "")
+
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        obj["status"] = {"phase": "Pending"}
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        spec = obj.get("spec") or {}
+        faults = _access_modes(spec)
+        if not (spec.get("capacity") or {}).get("storage"):
+            faults.append(field.required("spec.capacity"))
+        return faults
+
+
+class PersistentVolumeClaimStrategy(Strategy):
+    """v1 PersistentVolumeClaim."""
+
+    def default(self, obj: JSON) -> None:
+        if obj.get("spec") is not None:
+            obj["spec"].setdefault("volumeMode", "Filesystem")
+
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        obj["status"] = {"phase": "Pending"}
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        spec = obj.get("spec") or {}
+        faults = _access_modes(spec)
+        if not ((spec.get("resources") or {}).get("requests") or {}).get("storage"):
+            faults.append(field.required("spec.resources[storage]"))
+        return faults
+
+
+def _access_modes(spec: JSON) -> list[FieldError]:
+    modes = spec.get("accessModes") or []
+    if not modes:
+        return [field.required("spec.accessModes", "at least 1 access mode is required")]
+    return [field.not_supported("spec.accessModes", mode, _ACCESS_MODES) for mode in modes if mode not in _ACCESS_MODES]
+
+
+class PodDisruptionBudgetStrategy(Strategy):
+    """policy/v1 PodDisruptionBudget."""
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        spec = obj.get("spec") or {}
+        if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
+            text = "minAvailable and maxUnavailable cannot be both set"
+            return [field.invalid("spec", spec, text)]
+        return []
+
+
+class LeaseStrategy(Strategy):
+    """coordination.k8s.io/v1 Lease."""
+
+    allow_create_on_update = True
+    unconditional_update = False
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        spec = obj.get("spec") or {}
+        faults = []
+        if spec.get("leaseDurationSeconds") is not None and spec["leaseDurationSeconds"] <= 0:
+            faults.append(
+                field.invalid("spec.leaseDurationSeconds", spec["leaseDurationSeconds"], "must be greater than 0")
+            )
+        if (spec.get("leaseTransitions") or 0) < 0:
+            text = "must be greater than or equal to 0"
+            faults.append(field.invalid("spec.leaseTransitions", spec["leaseTransitions"], text))
+        return faults
+
+
+class HorizontalPodAutoscalerStrategy(Strategy):
+    """autoscaling/v2 HorizontalPodAutoscaler."""
+
+    def default(self, obj: JSON) -> None:
+        spec = obj.get("spec") or {}
+        if spec.get("minReplicas") is None:
+            spec["minReplicas"] = 1
+        if not spec.get("metrics") and "targetCPUUtilizationPercentage" not in spec:
+            target = {"type": "Utilization", "averageUtilization": 80}
+            spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        spec = obj.get("spec") or {}
+        low, high = spec.get("minReplicas") or 0, spec.get("maxReplicas") or 0
+        faults = []
+        if low < 1:
+            faults.append(field.invalid("spec.minReplicas", low, "must be greater than or equal to 1"))
+        if high < low:
+            faults.append(field.invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"))
+        return faults

@@ -1,0 +1,131 @@
+"""ConfigMaps, Secrets, ServiceAccounts and LimitRanges: what pods are configured with."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+
+import orjson
+
+from apimachinery import field
+from apimachinery.field import FieldError
+from apimachinery.meta import JSON
+from apiserver.registry.strategy import Context, Strategy
+
+SIZE_LIMIT_BYTES = 1024 * 1024
+_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+_KEY_TEXT = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
+    "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+# What a Secret of a type must hold.
+_REQUIRED_KEYS = {
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+}
+_JSON_KEYS = {"kubernetes.io/dockercfg": ".dockercfg", "kubernetes.io/dockerconfigjson": ".dockerconfigjson"}
+
+
+def _keys(names: list[str], path: str) -> Iterator[FieldError]:
+    for name in names:
+        if len(name) > 253:
+            yield field.invalid(f"{path}[{name}]", name, "must be no more than 253 characters")
+        if not _KEY.fullmatch(name):
+            yield field.invalid(f"{path}[{name}]", name, _KEY_TEXT)
+        elif name in (".", "..") or name.startswith(".."):
+            yield field.invalid(f"{path}[{name}]", name, "must not be '.', '..' or start with '..'")
+
+
+def _unchanged(obj: JSON, old: JSON, names: tuple[str, ...]) -> Iterator[FieldError]:
+    """An object that was marked immutable stays as it is."""
+    if old.get("immutable"):
+        if not obj.get("immutable"):
+            yield field.forbidden("immutable", "field is immutable when `immutable` is set")
+        for name in names:
+            if (obj.get(name) or {}) != (old.get(name) or {}):
+                yield field.forbidden(name, "field is immutable when `immutable` is set")
+
+
+class ConfigMapStrategy(Strategy):
+    """v1 ConfigMap."""
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
+        faults = [*_keys(list(data), "data"), *_keys(list(binary), "binaryData")]
+        for name in data.keys() & binary.keys():
+            faults.append(field.invalid(f"data[{name}]", name, f"duplicate of key present in binaryData: {name}"))
+        size = sum(len(value.encode()) for value in data.values()) + sum(len(v) * 3 // 4 for v in binary.values())
+        if size > SIZE_LIMIT_BYTES:
+            faults.append(field.too_long("", SIZE_LIMIT_BYTES))
+        return faults
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        return [*self.validate(obj), *_unchanged(obj, old, ("data", "binaryData"))]
+
+
+class SecretStrategy(Strategy):
+    """v1 Secret: `stringData` is a convenience of writing, never stored."""
+
+    def default(self, obj: JSON) -> None:
+        if not obj.get("type"):
+            obj["type"] = "Opaque"
+        plain = obj.pop("stringData", None)
+        if plain:
+            encoded = {name: base64.b64encode(value.encode()).decode() for name, value in plain.items()}
+            obj["data"] = {**(obj.get("data") or {}), **encoded}
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        data, kind = obj.get("data") or {}, obj["type"]
+        faults = list(_keys(list(data), "data"))
+        for name in _REQUIRED_KEYS.get(kind, ()):
+            if name not in data:
+                faults.append(field.required(f"data[{name}]"))
+        json_key = _JSON_KEYS.get(kind)
+        if json_key and json_key in data:
+            try:
+                orjson.loads(base64.b64decode(data[json_key] or ""))
+            except (ValueError, binascii.Error):
+                faults.append(field.invalid(f"data[{json_key}]", "<secret contents redacted>", "invalid JSON"))
+        if sum(len(value or "") * 3 // 4 for value in data.values()) > SIZE_LIMIT_BYTES:
+            faults.append(field.too_long("data", SIZE_LIMIT_BYTES))
+        annotations = obj["metadata"].get("annotations") or {}
+        account = "kubernetes.io/service-account.name"
+        if kind == "kubernetes.io/service-account-token" and not annotations.get(account):
+            faults.append(field.required(f"metadata.annotations[{account}]"))
+        return faults
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        faults = [*self.validate(obj), *_unchanged(obj, old, ("data",))]
+        if obj["type"] != old.get("type"):
+            faults.append(field.invalid("type", obj["type"], "field is immutable"))
+        return faults
+
+
+class LimitRangeStrategy(Strategy):
+    """v1 LimitRange: the defaults follow from each other."""
+
+    def default(self, obj: JSON) -> None:
+        for limit in (obj.get("spec") or {}).get("limits") or ():
+            if limit.get("type") != "Container":
+                continue
+            default = limit.setdefault("default", {})
+            for name, value in (limit.get("max") or {}).items():
+                default.setdefault(name, value)
+            request = limit.setdefault("defaultRequest", {})
+            for name, value in {**(limit.get("min") or {}), **default}.items():
+                request.setdefault(name, value)
+
+
+class EventStrategy(Strategy):
+    """Events of both groups: kept for a while, never validated in depth, so that saying something never fails."""
+
+    allow_create_on_update = True
+
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        involved = (obj.get("involvedObject") or {}).get("namespace")
+        if involved and obj["metadata"].get("namespace") != involved:
+            obj["metadata"].setdefault("namespace", involved)

@@ -1,0 +1,123 @@
+"""Endpoints, EndpointSlices, Ingresses and NetworkPolicies."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from apimachinery import field
+from apimachinery.field import FieldError
+from apimachinery.meta import JSON
+from apiserver.registry.strategy import Strategy
+
+_FAMILIES = ("FQDN", "IPv4", "IPv6")
+_IP_TEXT = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+
+
+def _address(path: str, value: str, version: int | None = None) -> Iterator[FieldError]:
+    try:
+        found = ipaddress.ip_address(value)
+    except ValueError:
+        yield field.invalid(path, value, _IP_TEXT)
+        return
+    if version and found.version != version:
+        yield field.invalid(path, value, f"must be an IPv{version} address")
+    if found.is_loopback or found.is_link_local or found.is_unspecified:
+        yield field.invalid(path, value, "may not be in the loopback, link-local or unspecified range")
+
+
+class EndpointsStrategy(Strategy):
+    """v1 Endpoints."""
+
+    def default(self, obj: JSON) -> None:
+        for subset in obj.get("subsets") or ():
+            for port in subset.get("ports") or ():
+                if not port.get("protocol"):
+                    port["protocol"] = "TCP"
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        faults: list[FieldError] = []
+        for i, subset in enumerate(obj.get("subsets") or ()):
+            path = f"subsets[{i}]"
+            if not subset.get("addresses") and not subset.get("notReadyAddresses"):
+                faults.append(field.required(path, "must specify `addresses` or `notReadyAddresses`"))
+            for name in ("addresses", "notReadyAddresses"):
+                for j, address in enumerate(subset.get(name) or ()):
+                    faults += _address(f"{path}.{name}[{j}].ip", address.get("ip") or "")
+        return faults
+
+
+class EndpointSliceStrategy(Strategy):
+    """discovery.k8s.io/v1 EndpointSlice."""
+
+    def default(self, obj: JSON) -> None:
+        for port in obj.get("ports") or ():
+            port.setdefault("name", "")
+            if not port.get("protocol"):
+                port["protocol"] = "TCP"
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        faults: list[FieldError] = []
+        family = obj.get("addressType")
+        if family not in _FAMILIES:
+            faults.append(field.not_supported("addressType", family, _FAMILIES))
+        endpoints, ports = obj.get("endpoints") or [], obj.get("ports") or []
+        if len(endpoints) > 1000:
+            faults.append(field.too_many("endpoints", len(endpoints), 1000))
+        if len(ports) > 20000:
+            faults.append(field.too_many("ports", len(ports), 20000))
+        version = {"IPv4": 4, "IPv6": 6}.get(family or "")
+        for i, endpoint in enumerate(endpoints):
+            addresses = endpoint.get("addresses") or []
+            if not addresses:
+                faults.append(field.required(f"endpoints[{i}].addresses", "must contain at least 1 address"))
+            if version:
+                for j, address in enumerate(addresses):
+                    faults += _address(f"endpoints[{i}].addresses[{j}]", address, version)
+        seen: set[str] = set()
+        for i, port in enumerate(ports):
+            if port.get("name", "") in seen:
+                faults.append(field.duplicate(f"ports[{i}].name", port.get("name", "")))
+            seen.add(port.get("name", ""))
+        return faults
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        faults = self.validate(obj)
+        if obj.get("addressType") != old.get("addressType"):
+            faults.append(field.invalid("addressType", obj.get("addressType"), "field is immutable"))
+        return faults
+
+
+class IngressStrategy(Strategy):
+    """networking.k8s.io/v1 Ingress."""
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        spec = obj.get("spec") or {}
+        faults: list[FieldError] = []
+        if not spec.get("rules") and not spec.get("defaultBackend"):
+            faults.append(field.invalid("spec", {}, "either `defaultBackend` or `rules` must be specified"))
+        kinds = ("Exact", "ImplementationSpecific", "Prefix")
+        for i, rule in enumerate(spec.get("rules") or ()):
+            for j, path in enumerate((rule.get("http") or {}).get("paths") or ()):
+                where = f"spec.rules[{i}].http.paths[{j}]"
+                if not path.get("pathType"):
+                    faults.append(field.required(f"{where}.pathType", "pathType must be specified"))
+                elif path["pathType"] not in kinds:
+                    faults.append(field.not_supported(f"{where}.pathType", path["pathType"], kinds))
+                if path.get("pathType") != "ImplementationSpecific" and not (path.get("path") or "").startswith("/"):
+                    faults.append(field.invalid(f"{where}.path", path.get("path", ""), "must be an absolute path"))
+        return faults
+
+
+class NetworkPolicyStrategy(Strategy):
+    """networking.k8s.io/v1 NetworkPolicy."""
+
+    def default(self, obj: JSON) -> None:
+        spec = obj.setdefault("spec", {})
+        spec.setdefault("podSelector", {})
+        if not spec.get("policyTypes"):
+            spec["policyTypes"] = ["Ingress"] + (["Egress"] if spec.get("egress") is not None else [])
+        for direction in ("ingress", "egress"):
+            for rule in spec.get(direction) or ():
+                for port in rule.get("ports") or ():
+                    port.setdefault("protocol", "TCP")

@@ -1,0 +1,159 @@
+"""Pods: what is filled in, what may change after creation, and how long a deletion waits for the kubelet."""
+
+from __future__ import annotations
+
+from apimachinery import field, meta, quantity
+from apimachinery.field import FieldError
+from apimachinery.meta import JSON
+from apiserver.registry import podrules, podspec
+from apiserver.registry.strategy import Context, Strategy
+
+_MUTABLE = ("activeDeadlineSeconds", "tolerations", "schedulingGates", "terminationGracePeriodSeconds")
+_UPDATE_TEXT = (
+    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+_QOS_RESOURCES = ("cpu", "memory")
+
+
+def qos_class(spec: JSON) -> str:
+    """Guaranteed: cpu and memory limits everywhere, as requested. BestEffort: nothing asked. Else Burstable."""
+    asked, guaranteed = False, True
+    for name in ("containers", "initContainers"):
+        for container in spec.get(name) or ():
+            resources = container.get("resources") or {}
+            requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+            for resource in _QOS_RESOURCES:
+                request, limit = requests.get(resource), limits.get(resource)
+                asked = asked or request is not None or limit is not None
+                if limit is None or (request is not None and request != limit and _differ(request, limit)):
+                    guaranteed = False
+    return "BestEffort" if not asked else "Guaranteed" if guaranteed else "Burstable"
+
+
+def _differ(left: str, right: str) -> bool:
+    return bool(quantity.parse(left) != quantity.parse(right))
+
+
+class PodStrategy(Strategy):
+    """Pods are deleted gracefully: the kubelet of their node confirms."""
+
+    graceful = True
+
+    def default(self, obj: JSON) -> None:
+        spec = obj.get("spec")
+        if spec is not None:
+            podspec.default_spec(spec)
+            if spec.get("enableServiceLinks") is None:
+                spec["enableServiceLinks"] = True
+
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        spec = obj.get("spec") or {}
+        status: JSON = {"phase": "Pending", "qosClass": qos_class(spec)}
+        if spec.get("schedulingGates"):
+            status["conditions"] = [
+                {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "SchedulingGated",
+                    "message": "Scheduling is blocked due to non-empty scheduling gates",
+                    "lastProbeTime": None,
+                    "lastTransitionTime": ctx.now,
+                }
+            ]
+        obj["status"] = status
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        return podrules.validate_spec(obj.get("spec") or {}, "spec")
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        faults = self.validate(obj)
+        new_spec, old_spec = obj.get("spec") or {}, old["spec"]
+        if new_spec == old_spec:
+            return faults
+        before, after = old_spec.get("tolerations") or [], new_spec.get("tolerations") or []
+        if any(toleration not in after for toleration in before):
+            faults.append(field.forbidden("spec.tolerations", "existing toleration can not be modified except its "
+                                          "tolerationSeconds"))  # fmt: skip
+        gates = {gate["name"] for gate in old_spec.get("schedulingGates") or ()}
+        added = [g["name"] for g in new_spec.get("schedulingGates") or () if g["name"] not in gates]
+        if added:
+            faults.append(field.forbidden("spec.schedulingGates", f"only deletion is allowed, but found new {added}"))
+        if _fixed(new_spec) != _fixed(old_spec):
+            faults.append(field.forbidden("spec", _UPDATE_TEXT))
+        return faults
+
+    def prepare_subresource(self, subresource: str, obj: JSON, old: JSON, ctx: Context) -> None:
+        if subresource == "status":
+            self.prepare_status_update(obj, old)
+            obj.setdefault("status", {}).setdefault("qosClass", (old.get("status") or {}).get("qosClass"))
+        elif subresource in ("ephemeralcontainers", "resize"):
+            obj["status"] = old.get("status") or {}
+        elif subresource != "binding":
+            super().prepare_subresource(subresource, obj, old, ctx)
+
+    def validate_subresource(self, subresource: str, obj: JSON, old: JSON) -> list[FieldError]:
+        if subresource == "ephemeralcontainers":
+            return self._only_changed(obj, old, "ephemeralContainers") + self.validate(obj)
+        if subresource == "resize":
+            return self._only_resources(obj, old) + self.validate(obj)
+        return []
+
+    def deletion_grace(self, obj: JSON, requested: int | None) -> int | None:
+        spec, phase = obj.get("spec") or {}, (obj.get("status") or {}).get("phase")
+        if not spec.get("nodeName") or phase in ("Succeeded", "Failed"):
+            return 0
+        return spec.get("terminationGracePeriodSeconds") if requested is None else requested
+
+    @staticmethod
+    def _only_changed(obj: JSON, old: JSON, name: str) -> list[FieldError]:
+        new_rest = {key: value for key, value in obj["spec"].items() if key != name}
+        old_rest = {key: value for key, value in old["spec"].items() if key != name}
+        kept = [
+            container for container in old["spec"].get(name) or () if container not in (obj["spec"].get(name) or ())
+        ]
+        if new_rest != old_rest or kept:
+            return [field.forbidden(f"spec.{name}", "existing ephemeral containers may not be changed or removed")]
+        return []
+
+    @staticmethod
+    def _only_resources(obj: JSON, old: JSON) -> list[FieldError]:
+        if _without_resources(obj["spec"]) != _without_resources(old["spec"]):
+            return [field.forbidden("spec", "only cpu and memory resources are mutable")]
+        return []
+
+
+def _fixed(spec: JSON) -> JSON:
+    """The part of a spec that no update may change."""
+    fixed = {key: value for key, value in spec.items() if key not in _MUTABLE}
+    for name in ("containers", "initContainers"):
+        if name in fixed:
+            fixed[name] = [{key: v for key, v in container.items() if key != "image"} for container in fixed[name]]
+    return fixed
+
+
+def _without_resources(spec: JSON) -> JSON:
+    bare = dict(spec)
+    for name in ("containers", "initContainers"):
+        if name in bare:
+            bare[name] = [{k: v for k, v in c.items() if k not in ("resources", "resizePolicy")} for c in bare[name]]
+    return bare
+
+
+def bound(pod: JSON, node: str, annotations: JSON, labels: JSON) -> JSON:
+    """The pod with its node, as a binding makes it."""
+    status = dict(pod.get("status") or {})
+    conditions = [dict(entry) for entry in status.get("conditions") or ()]
+    meta.set_condition(conditions, type="PodScheduled", status="True", now=meta.now())
+    status["conditions"] = [_without(entry, "reason", "message") if entry["type"] == "PodScheduled" else entry
+                            for entry in conditions]  # fmt: skip
+    metadata = dict(pod["metadata"])
+    for name, more in (("annotations", annotations), ("labels", labels)):
+        if more:
+            metadata[name] = {**(metadata.get(name) or {}), **more}
+    return {**pod, "metadata": metadata, "spec": {**pod["spec"], "nodeName": node}, "status": status}
+
+
+def _without(entry: JSON, *names: str) -> JSON:
+    return {key: value for key, value in entry.items() if key not in names}

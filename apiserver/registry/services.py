@@ -1,0 +1,279 @@
+"""Services: defaults, rules, and the addresses and node ports that are allocated with them.
+
+Each allocation is a key of its own that must be absent, written in the Service's transaction (STORAGE rule 10): no
+bitmap that all creators fight for, and no repair of leaks. A free value is guessed at random; a lost race is told by
+the transaction and guessed again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import uuid
+from collections.abc import Iterator, Sequence
+
+from apimachinery import errors, field
+from apimachinery.field import FieldError
+from apimachinery.meta import JSON
+from apiserver.options import Options
+from apiserver.registry import names
+from apiserver.registry.strategy import Context, Strategy
+from apiserver.storage import ExtraOp
+from componentbase import defaults
+
+ADDRESSES = "/registry/networking.k8s.io/ipaddresses/"
+NODE_PORTS = "/allocations/nodeports/"
+TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+_WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
+_POLICIES = ("Cluster", "Local")
+_LOWER_BAND = 256  # the first addresses are left to those that ask for one by number (KEP-3070)
+
+
+class ServiceStrategy(Strategy):
+    """v1 Service."""
+
+    allocates = True
+
+    def configure(self, options: Options) -> None:
+        """Takes the ranges from the server's flags."""
+        self.network = ipaddress.ip_network(options.service_cluster_ip_range.split(",")[0])
+        first, _, last = str(options.service_node_port_range).partition("-")
+        self.ports = (int(first), int(last))
+
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network = ipaddress.ip_network(defaults.SERVICE_CIDR)
+    ports = defaults.NODE_PORT_RANGE
+    rng = random.SystemRandom()
+
+    def default(self, obj: JSON) -> None:
+        spec = obj.setdefault("spec", {})
+        if not spec.get("sessionAffinity"):
+            spec["sessionAffinity"] = "None"
+        if spec["sessionAffinity"] == "None":
+            spec.pop("sessionAffinityConfig", None)
+        else:
+            config = spec.setdefault("sessionAffinityConfig", {})
+            config.setdefault("clientIP", {}).setdefault("timeoutSeconds", 10800)
+        if not spec.get("type"):
+            spec["type"] = "ClusterIP"
+        for port in spec.get("ports") or ():
+            if not port.get("protocol"):
+                port["protocol"] = "TCP"
+            if port.get("targetPort") in (None, "", 0) and "port" in port:
+                port["targetPort"] = port["port"]
+        if spec["type"] in _WITH_NODE_PORTS and not spec.get("externalTrafficPolicy"):
+            spec["externalTrafficPolicy"] = "Cluster"
+        if spec["type"] != "ExternalName" and not spec.get("internalTrafficPolicy"):
+            spec["internalTrafficPolicy"] = "Cluster"
+        if spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is None:
+            spec["allocateLoadBalancerNodePorts"] = True
+
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        obj["status"] = {"loadBalancer": {}}
+        self._settle_families(obj["spec"])
+
+    def prepare_update(self, obj: JSON, old: JSON, ctx: Context) -> None:
+        super().prepare_update(obj, old, ctx)
+        spec, before = dict(obj["spec"]), old["spec"]
+        if spec["type"] != "ExternalName" and before.get("type") != "ExternalName":
+            for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+                if not spec.get(name) and before.get(name):
+                    spec[name] = before[name]
+        elif spec["type"] == "ExternalName":
+            for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
+                spec.pop(name, None)
+        spec["ports"] = _with_node_ports_of(spec, before)
+        if not spec["ports"]:
+            del spec["ports"]
+        if spec["type"] not in _WITH_NODE_PORTS:
+            for name in ("externalTrafficPolicy", "healthCheckNodePort", "allocateLoadBalancerNodePorts"):
+                spec.pop(name, None)
+        obj["spec"] = spec
+        self._settle_families(spec)
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        return list(_faults(obj["spec"]))
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        faults = self.validate(obj)
+        now, before = obj["spec"].get("clusterIP"), old["spec"].get("clusterIP")
+        if before and now != before and "ExternalName" not in (obj["spec"]["type"], old["spec"].get("type")):
+            faults.append(field.invalid("spec.clusterIPs[0]", [now], "may not change once set"))
+        return faults
+
+    def check_name(self, name: str) -> list[str]:
+        return names.dns_1035_label(name)
+
+    async def allocate(self, obj: JSON, old: JSON | None, ctx: Context) -> Sequence[ExtraOp]:
+        before = allocations(old["spec"]) if old else set()
+        spec = obj["spec"]
+        if spec["type"] != "ExternalName" and not spec.get("clusterIP"):
+            spec["clusterIP"] = self._free_address()
+        if spec.get("clusterIP"):
+            spec["clusterIPs"] = [spec["clusterIP"]]
+        if spec["type"] == "NodePort" or (spec["type"] == "LoadBalancer" and spec["allocateLoadBalancerNodePorts"]):
+            taken: dict[str, int] = {}
+            for port in spec.get("ports") or ():
+                if not port.get("nodePort"):
+                    port["nodePort"] = taken.get(f"{port['port']}") or self.rng.randint(*self.ports)
+                taken[f"{port['port']}"] = port["nodePort"]
+        self._check_node_ports(obj, before)
+        wanted = allocations(spec)
+        made = [self._claim(key, obj, ctx) for key in sorted(wanted - before)]
+        return made + [ExtraOp(key) for key in sorted(before - wanted)]
+
+    def release(self, obj: JSON) -> Sequence[ExtraOp]:
+        return [ExtraOp(key) for key in sorted(allocations(obj["spec"]))]
+
+    def clash(self, asked: JSON, key: str) -> FieldError | None:
+        """What the client asked for that another Service has; None for what the server only guessed."""
+        if key.startswith(ADDRESSES):
+            address = key.removeprefix(ADDRESSES)
+            if asked["spec"].get("clusterIP") == address:
+                text = f"failed to allocate IP {address}: provided IP is already allocated"
+                return field.invalid("spec.clusterIPs", [address], text)
+            return None
+        number = int(key.rpartition("/")[2])
+        for i, port in enumerate(asked["spec"].get("ports") or ()):
+            if port.get("nodePort") == number:
+                return field.invalid(f"spec.ports[{i}].nodePort", number, "provided port is already allocated")
+        return None
+
+    def _check_node_ports(self, obj: JSON, before: set[str]) -> None:
+        low, high = self.ports
+        for i, port in enumerate(obj["spec"].get("ports") or ()):
+            number = port.get("nodePort")
+            if number and not low <= number <= high and f"{NODE_PORTS}{number}" not in before:
+                text = f"provided port is not in the valid range. The range of valid ports is {low}-{high}"
+                fault = field.invalid(f"spec.ports[{i}].nodePort", number, text)
+                raise errors.invalid("", "Service", obj["metadata"]["name"], [fault])
+
+    def _free_address(self) -> str:
+        low = min(_LOWER_BAND, self.network.num_addresses // 4)
+        return str(self.network[self.rng.randint(max(low, 2), self.network.num_addresses - 2)])
+
+    @staticmethod
+    def _claim(key: str, obj: JSON, ctx: Context) -> ExtraOp:
+        if not key.startswith(ADDRESSES):
+            owner = f"{obj['metadata'].get('namespace')}/{obj['metadata']['name']}"
+            return ExtraOp(key, owner.encode(), must_be_absent=True)
+        metadata = obj["metadata"]
+        claimed = {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IPAddress",
+            "metadata": {
+                "name": key.removeprefix(ADDRESSES),
+                "uid": str(uuid.uuid4()),
+                "creationTimestamp": ctx.now,
+                "labels": {
+                    "ipaddress.kubernetes.io/ip-family": "IPv4",
+                    "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+                },
+            },
+            "spec": {
+                "parentRef": {
+                    "group": "", "resource": "services", "namespace": metadata.get("namespace"),
+                    "name": metadata["name"],
+                }
+            },
+        }  # fmt: skip
+        return ExtraOp.of(key, claimed, must_be_absent=True)
+
+    @staticmethod
+    def _settle_families(spec: JSON) -> None:
+        if spec["type"] != "ExternalName":
+            if not spec.get("ipFamilies"):
+                spec["ipFamilies"] = ["IPv4"]
+            if not spec.get("ipFamilyPolicy"):
+                spec["ipFamilyPolicy"] = "SingleStack"
+
+
+def allocations(spec: JSON) -> set[str]:
+    """The keys that belong to a Service with this spec."""
+    keys = {f"{NODE_PORTS}{port['nodePort']}" for port in spec.get("ports") or () if port.get("nodePort")}
+    if spec.get("clusterIP") and spec["clusterIP"] != "None":
+        keys.add(ADDRESSES + spec["clusterIP"])
+    return keys
+
+
+def _with_node_ports_of(spec: JSON, before: JSON) -> list[JSON]:
+    """The ports of an update: one that leaves the node port out keeps the one it had; without the type they go."""
+    known = {(port.get("name"), port["port"], port.get("protocol")): port.get("nodePort")
+             for port in before.get("ports") or ()}  # fmt: skip
+    ports = []
+    for port in spec.get("ports") or ():
+        port = dict(port)
+        kept = known.get((port.get("name"), port.get("port"), port.get("protocol")))
+        if spec["type"] in _WITH_NODE_PORTS:
+            if kept and not port.get("nodePort"):
+                port["nodePort"] = kept
+        elif port.get("nodePort") == kept:
+            port.pop("nodePort", None)
+        ports.append(port)
+    return ports
+
+
+def _faults(spec: JSON) -> Iterator[FieldError]:
+    kind = spec["type"]
+    if kind not in TYPES:
+        yield field.not_supported("spec.type", kind, TYPES)
+    headless = spec.get("clusterIP") == "None"
+    if not spec.get("ports") and not headless and kind != "ExternalName":
+        yield field.required("spec.ports")
+    if kind == "ExternalName":
+        if not spec.get("externalName"):
+            yield field.required("spec.externalName")
+        if spec.get("clusterIP"):
+            yield field.forbidden("spec.clusterIPs", "may not be set for ExternalName services")
+    if headless and kind in _WITH_NODE_PORTS:
+        yield field.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
+    if spec.get("sessionAffinity") not in ("None", "ClientIP"):
+        yield field.not_supported("spec.sessionAffinity", spec.get("sessionAffinity"), ("ClientIP", "None"))
+    for name in ("externalTrafficPolicy", "internalTrafficPolicy"):
+        if spec.get(name) and spec[name] not in _POLICIES:
+            yield field.not_supported(f"spec.{name}", spec[name], _POLICIES)
+    if spec.get("externalTrafficPolicy") and kind not in _WITH_NODE_PORTS and not spec.get("externalIPs"):
+        text = "may only be set for externally-accessible services"
+        yield field.invalid("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], text)
+    yield from _address_faults(spec)
+    yield from _port_faults(spec)
+
+
+def _address_faults(spec: JSON) -> Iterator[FieldError]:
+    address, listed = spec.get("clusterIP"), spec.get("clusterIPs") or []
+    if address and address != "None":
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            text = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+            yield field.invalid("spec.clusterIPs[0]", address, text)
+    if listed and address and listed[0] != address:
+        yield field.invalid("spec.clusterIPs", listed, "first value must match `clusterIP`")
+
+
+def _port_faults(spec: JSON) -> Iterator[FieldError]:
+    ports = spec.get("ports") or []
+    seen: set[str] = set()
+    taken: set[tuple[str, int]] = set()
+    for i, port in enumerate(ports):
+        path, name = f"spec.ports[{i}]", port.get("name") or ""
+        if not name and len(ports) > 1:
+            yield field.required(f"{path}.name")
+        elif name:
+            yield from (field.invalid(f"{path}.name", name, text) for text in names.dns_label(name))
+            if name in seen:
+                yield field.duplicate(f"{path}.name", name)
+            seen.add(name)
+        number = port.get("port") or 0
+        if not 0 < number < 65536:
+            yield field.invalid(f"{path}.port", number, "must be between 1 and 65535, inclusive")
+        if port.get("protocol") not in ("TCP", "UDP", "SCTP"):
+            yield field.not_supported(f"{path}.protocol", port.get("protocol"), ("SCTP", "TCP", "UDP"))
+        if (port.get("protocol"), number) in taken:
+            yield field.duplicate(path, port)
+        taken.add((port.get("protocol") or "TCP", number))
+        target = port.get("targetPort")
+        if isinstance(target, int) and not 0 < target < 65536:
+            yield field.invalid(f"{path}.targetPort", target, "must be between 1 and 65535, inclusive")
+        if port.get("nodePort") and spec["type"] not in _WITH_NODE_PORTS:
+            text = "may not be used when `type` is 'ClusterIP'"
+            yield field.forbidden(f"{path}.nodePort", text)
