@@ -222,12 +222,13 @@ def forbidden(group: str, plural: str, name: str, message: str) -> Forbidden:
 
 def invalid(group: str, kind: str, name: str, errs: Sequence[FieldError]) -> Invalid:
     """Every field error of one object, in one Status with a cause each."""
-    messages = list(dict.fromkeys(error.message() for error in errs))
+    distinct = {error.message(): error for error in errs}  # the schema and the rules may both say it
+    messages = list(distinct)
     listed = messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]"
     return Invalid(
         f'{qualified(group, kind)} "{name}" is invalid: {listed}',
         details=_details(group, kind, name),
-        causes=[error.to_cause() for error in errs],
+        causes=[error.to_cause() for error in distinct.values()],
     )
 
 
