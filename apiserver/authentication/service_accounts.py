@@ -50,7 +50,7 @@ class Key:
     def jwk(self) -> JSON:
         """The key as a JSON Web Key (RFC 7517)."""
         algorithm = jwt.get_algorithm_by_name(self.algorithm)
-        described: JSON = json.loads(algorithm.to_jwk(self.public))  # type: ignore[attr-defined]
+        described: JSON = json.loads(algorithm.to_jwk(self.public))
         described.pop("key_ops", None)
         return {"use": "sig", "kid": self.id, "alg": self.algorithm} | described
 

@@ -11,6 +11,7 @@ the pod changes, so that a pod write costs two dict operations here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from apimachinery.meta import JSON
@@ -41,7 +42,8 @@ Reference = tuple[str, str]  # resource, name
 class Stored(Protocol):
     """What is read of a storage entry."""
 
-    fields: dict[str, str]
+    @property
+    def fields(self) -> Mapping[str, str]: ...
 
     def parsed(self) -> JSON: ...
 
