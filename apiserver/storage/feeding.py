@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 from aetcd import rpc
 
 from apimachinery.resourceversion import LAST_PLACE, encode
@@ -23,7 +22,8 @@ from apiserver.storage.watching import Audience
 log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
-Handler = Callable[[str, str, JSON | None], None]
+Handler = Callable[[str, str, JSON | None], None]  # type, key, object; of a DELETED one the last that was
+EntryHandler = Callable[[str, str, Entry], None]
 EntryHandler = Callable[[str, str, Entry | None], None]
 _DELETE: Final = rpc.Event.DELETE
 _REGISTRY: Final = REGISTRY.encode()
@@ -107,7 +107,7 @@ class Feeding:
     def __init__(self, stores: Stores, progress: Progress, handover: Handover) -> None:
         self._stores, self._progress, self._handover = stores, progress, handover
         self._audiences: dict[str, Audience] = {}
-        self._handlers: dict[str, list[Handler]] = {}
+        self._handlers: dict[str, list[EntryHandler]] = {}
         self._entry_handlers: dict[str, list[EntryHandler]] = {}
 
     def audience(self, store: KindStore) -> Audience:
@@ -117,23 +117,11 @@ class Feeding:
     def audiences(self) -> Iterator[Audience]:
         return iter(list(self._audiences.values()))
 
-    def listen(self, store: KindStore, handler: Handler) -> None:
+    def listen(self, store: KindStore, handler: EntryHandler) -> None:
         """Call the handler for what is here, and from now on for every change."""
         self._handlers.setdefault(store.prefix, []).append(handler)
         for entry in list(store.entries.values()):
-            _call(handler, ADDED, entry.key, entry.parsed())
-
-    def listen_entries(self, store: KindStore, handler: EntryHandler) -> None:
-        """The same with the stored entry, for handlers that seldom look inside: nothing is parsed for them."""
-        self._entry_handlers.setdefault(store.prefix, []).append(handler)
-        for entry in list(store.entries.values()):
-            _call(handler, ADDED, entry.key, entry)
-
-    def _tell_all(self, prefix: str, event: WatchEvent) -> None:
-        for handler in self._entry_handlers.get(prefix, ()):
-            _call(handler, event.type, event.entry.key, event.entry)
-        if handlers := self._handlers.get(prefix):
-            _tell(handlers, event)
+            _call(handler, ADDED, entry)
 
     def apply(self, events: Sequence[Any]) -> None:
         """Take in events of the live watch: whole commits, in order."""
@@ -194,13 +182,13 @@ def _difference(former: dict[str, Entry], current: dict[str, Entry], version: in
             yield WatchEvent(ADDED if previous is None else MODIFIED, entry, previous)
 
 
-def _tell(handlers: Sequence[Handler], event: WatchEvent) -> None:
-    for handler in handlers:
-        _call(handler, event.type, event.entry.key, orjson.loads(event.entry.body))
+def parsing(handler: Handler) -> EntryHandler:
+    """A handler of entries from one of objects."""
+    return lambda type_, key, entry: handler(type_, key, entry.parsed())
 
 
-def _call(handler: Callable[[str, str, Any], None], type_: str, key: str, obj: JSON | Entry | None) -> None:
+def _call(handler: EntryHandler, type_: str, entry: Entry) -> None:
     try:
-        handler(type_, key, obj)
+        handler(type_, entry.key, entry)
     except Exception:  # whose handler it is has to see to it; the cache goes on
-        log.exception("a handler of %s events failed on %s", type_, key)
+        log.exception("a handler of %s events failed on %s", type_, entry.key)

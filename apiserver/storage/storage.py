@@ -73,7 +73,10 @@ class Storage:
         self._stores.of(kind).serve(kind)
 
     async def start(self) -> None:
-        """Fill the cache; returns when it is filled. Waits for etcd for as long as it takes."""
+        """Fill the cache; returns when it has what etcd has, and handlers have heard of it all.
+
+        Waits for etcd for as long as it takes.
+        """
         self._etcd.open()
         while True:
             try:
@@ -83,6 +86,11 @@ class Storage:
                 log.warning("etcd can't be read yet: %s", error)
                 await asyncio.sleep(_START_RETRY_SECONDS)
         self._tasks = [asyncio.create_task(self._reflector.run()), asyncio.create_task(self._remind())]
+        while True:
+            try:
+                return await self._barrier.passed()
+            except Timeout as error:
+                log.warning("still catching up with etcd: %s", error)
 
     async def stop(self) -> None:
         """End watches and writes, then the connections."""
@@ -198,6 +206,10 @@ class Storage:
 
     def listen(self, kind: Kind, handler: Handler) -> None:
         """Call `handler(type, key, obj)` now for every object there is, and from now on for every change."""
+        self._feeding.listen(self._stores.of(kind), parsing(handler))
+
+    def listen_entries(self, kind: Kind, handler: EntryHandler) -> None:
+        """The same without parsing: `handler(type, key, entry)`; a DELETED entry holds the last object there was."""
         self._feeding.listen(self._stores.of(kind), handler)
 
     def listen_entries(self, kind: Kind, handler: EntryHandler) -> None:
