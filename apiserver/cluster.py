@@ -64,6 +64,11 @@ async def _ensure(parts: Parts, kind: Kind, obj: JSON) -> None:
         log.debug("%s %s is there", kind.kind, obj["metadata"]["name"])
 
 
+def publishable(address: str) -> bool:
+    """Can others reach this address? Endpoints may not be loopback addresses."""
+    return bool(address) and not ipaddress.ip_address(address).is_loopback
+
+
 class Endpoints:
     """This server's address among the endpoints of the `kubernetes` Service."""
 

@@ -9,9 +9,9 @@ import asyncio
 from typing import Any
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
 
 from apiserver.endpoints.bodies import LIMIT_BYTES
@@ -54,6 +54,4 @@ class Server(web.Server):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
-        return web.BaseRequest(
-            message, payload, protocol, writer, task, protocol._loop, client_max_size=LIMIT_BYTES
-        )
+        return web.BaseRequest(message, payload, protocol, writer, task, protocol._loop, client_max_size=LIMIT_BYTES)

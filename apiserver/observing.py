@@ -16,7 +16,31 @@ from prometheus_client.registry import Collector
 from apiserver.inflight import InFlight
 from apiserver.request import RequestInfo
 
-_BUCKETS: Final = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60)
+_BUCKETS: Final = (
+    0.005,
+    0.025,
+    0.05,
+    0.1,
+    0.2,
+    0.4,
+    0.6,
+    0.8,
+    1.0,
+    1.25,
+    1.5,
+    2,
+    3,
+    4,
+    5,
+    6,
+    8,
+    10,
+    15,
+    20,
+    30,
+    45,
+    60,
+)
 _VERBS: Final = {"create": "POST", "update": "PUT", "delete": "DELETE", "deletecollection": "DELETE", "post": "POST"}
 _LABELS: Final = ("verb", "group", "version", "resource", "subresource", "scope")
 _SERIES_LIMIT: Final = 10_000
@@ -92,9 +116,7 @@ class RequestMetrics(Collector):
         for key, latency in self._latencies.items():
             histogram.add_metric(list(key), _cumulated(latency.buckets), latency.total)
         yield histogram
-        running = GaugeMetricFamily(
-            "apiserver_longrunning_requests", "Streams under way.", labels=_LABELS
-        )
+        running = GaugeMetricFamily("apiserver_longrunning_requests", "Streams under way.", labels=_LABELS)
         for key, count in self.long_running.items():
             running.add_metric(list(key), count)
         yield running
@@ -104,9 +126,7 @@ class RequestMetrics(Collector):
         inflight.add_metric(["readOnly"], self._in_flight.reading.taken)
         inflight.add_metric(["mutating"], self._in_flight.writing.taken)
         yield inflight
-        yield CounterMetricFamily(
-            "apiserver_dropped_requests", "Requests answered 429.", value=self._in_flight.refused
-        )
+        yield CounterMetricFamily("apiserver_dropped_requests", "Requests answered 429.", value=self._in_flight.refused)
 
 
 def _cumulated(buckets: list[int]) -> list[tuple[str, float]]:
@@ -118,4 +138,6 @@ def _cumulated(buckets: list[int]) -> list[tuple[str, float]]:
     return found
 
 
-_KNOWN_PATHS: Final = frozenset({"/healthz", "/livez", "/readyz", "/metrics", "/version", "/api", "/apis", "/openapi/v3"})
+_KNOWN_PATHS: Final = frozenset(
+    {"/healthz", "/livez", "/readyz", "/metrics", "/version", "/api", "/apis", "/openapi/v3"}
+)

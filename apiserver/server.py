@@ -103,7 +103,7 @@ class APIServer:
         )
         self.port = self._listener.sockets[0].getsockname()[1]
         await cluster.ensure_service(parts)
-        if self.options.endpoint_reconciler and self.options.advertise_address:
+        if self.options.endpoint_reconciler and cluster.publishable(self.options.advertise_address):
             self._endpoints = cluster.Endpoints(parts, self.options.advertise_address, self.port)
             await self._endpoints.publish()
         # what is there now stays: collections need not look at it again

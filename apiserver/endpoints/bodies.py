@@ -123,7 +123,9 @@ def checked_kind(obj: Any, gvk: GVK) -> JSON:
     if metadata is None:
         metadata = {}
     if not isinstance(metadata, dict):
-        raise errors.BadRequest(f'{kind} in version "{gvk.version}" cannot be handled as a {kind}: metadata is no object')
+        raise errors.BadRequest(
+            f'{kind} in version "{gvk.version}" cannot be handled as a {kind}: metadata is no object'
+        )
     checked: JSON = {"apiVersion": version, "kind": kind, "metadata": metadata}
     for key, value in obj.items():
         if key not in checked:

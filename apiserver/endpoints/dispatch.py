@@ -44,8 +44,11 @@ async def answer(call: Call, parts: Parts) -> Answer:
     resource = parts.resources.find(info.group, info.version, info.resource)
     if resource is None:
         raise errors.NotFound(_NO_RESOURCE)
-    if resource.kind.namespaced and not info.namespace and (info.name or info.verb == "create") and not (
-        info.verb in ("list", "watch", "deletecollection")
+    if (
+        resource.kind.namespaced
+        and not info.namespace
+        and (info.name or info.verb == "create")
+        and info.verb not in ("list", "watch", "deletecollection")
     ):
         raise errors.NotFound(_NO_RESOURCE)
     if info.subresource:

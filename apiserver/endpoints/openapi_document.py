@@ -114,7 +114,11 @@ class _Builder:
 
     def parameter(self, name: str, place: str) -> JSON:
         """A path or query parameter."""
-        found: JSON = {"name": name, "in": place, **self.typed({"type": _TYPES.get(name, "string"), "uniqueItems": True})}
+        found: JSON = {
+            "name": name,
+            "in": place,
+            **self.typed({"type": _TYPES.get(name, "string"), "uniqueItems": True}),
+        }
         return found | {"required": True} if place == "path" else found
 
     def typed(self, schema: JSON) -> JSON:
@@ -184,7 +188,12 @@ def version_3(rows: Iterable[Resource]) -> JSON:
         "components": {
             "schemas": builder.definitions(),
             "securitySchemes": {
-                "BearerToken": {"type": "apiKey", "name": "authorization", "in": "header", "description": "Bearer Token"}
+                "BearerToken": {
+                    "type": "apiKey",
+                    "name": "authorization",
+                    "in": "header",
+                    "description": "Bearer Token",
+                }
             },
         },
     }

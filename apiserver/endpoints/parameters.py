@@ -82,7 +82,9 @@ def fields(call: Call, kind: Kind) -> FieldSelector | None:
         raise errors.BadRequest(str(error)) from error
     for name, _, _ in selector.requirements:
         if name not in _ALWAYS_SELECTABLE and name not in kind.selectable:
-            raise errors.BadRequest(f'field label not supported: "{name}"' if kind.group else f"field label not supported: {name}")
+            raise errors.BadRequest(
+                f'field label not supported: "{name}"' if kind.group else f"field label not supported: {name}"
+            )
     return selector
 
 

@@ -81,7 +81,9 @@ def scale_of(obj: JSON) -> JSON:
     """The Scale of an object with spec.replicas, status.replicas and spec.selector."""
     spec, status, metadata = obj.get("spec") or {}, obj.get("status") or {}, obj["metadata"]
     shown = {
-        key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if key in metadata
+        key: metadata[key]
+        for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+        if key in metadata
     }
     selector = spec.get("selector")
     if isinstance(selector, dict) and not ("matchLabels" in selector or "matchExpressions" in selector):

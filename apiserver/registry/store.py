@@ -93,6 +93,9 @@ class ResourceStore:
         suspect = self._decoded(obj)
         metadata.stamp_new(meta, ctx.now)
         strategy.default(obj)
+        if not ctx.options.get("applied"):
+            # before admission: what plugins add is nobody's
+            managedfields.update_managed(None, obj, manager=ctx.manager, operation="Update", now=ctx.now)
         attributes = self._attributes("CREATE", namespace, name, ctx, obj=obj)
         if attributes is not None:
             await self.admission.admit(attributes)
@@ -100,8 +103,6 @@ class ResourceStore:
         strategy.prepare_create(obj, ctx)
         if strategy.counted:
             obj["metadata"]["generation"] = 1
-        if not ctx.options.get("applied"):
-            managedfields.update_managed(None, obj, manager=ctx.manager, operation="Update", now=ctx.now)
         self._refuse(obj, self._faults(obj, suspect) + strategy.validate(obj))
         ctx.warnings += strategy.warnings(obj)
         if attributes is not None:
