@@ -1,0 +1,83 @@
+"""The kernel switches and netfilter rules that pod traffic needs.
+
+Pods talk to pods and nodes with their own addresses. Only what leaves the cluster is masqueraded: in one chain of our
+own, hooked into nat POSTROUTING, written whole by one `iptables-restore --noflush`.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+CHAIN = "MINI-MASQ"
+FORWARD_CHAIN = "MINI-FORWARD"
+MULTICAST = "224.0.0.0/4"
+SYSCTLS = {
+    "net/ipv4/ip_forward": "1",
+    "net/bridge/bridge-nf-call-iptables": "1",
+    "net/bridge/bridge-nf-call-ip6tables": "1",
+    "net/ipv4/conf/all/rp_filter": "0",
+    "net/ipv4/conf/default/rp_filter": "0",
+}
+
+
+def set_sysctls(root: Path = Path("/proc/sys")) -> list[str]:
+    """Set what differs; the names of those that could not be set."""
+    failed = []
+    for name, value in SYSCTLS.items():
+        path = root / name
+        try:
+            if path.read_text().strip() != value:
+                path.write_text(value)
+        except OSError as error:
+            log.warning("sysctl %s=%s: %s", name.replace("/", "."), value, error.strerror)
+            failed.append(name)
+    return failed
+
+
+def masquerade_rules(*, pod_cidr: str, cluster_cidr: str) -> str:
+    """Input of iptables-restore: our chain, whole."""
+    return "\n".join(
+        (
+            "*nat",
+            f":{CHAIN} - [0:0]",
+            f'-A {CHAIN} -d {cluster_cidr} -m comment --comment "pods keep their addresses" -j RETURN',
+            f"-A {CHAIN} -d {MULTICAST} -j RETURN",
+            f'-A {CHAIN} -s {pod_cidr} -m comment --comment "leaves the cluster" -j MASQUERADE',
+            "COMMIT",
+            "*filter",
+            f":{FORWARD_CHAIN} - [0:0]",
+            f"-A {FORWARD_CHAIN} -s {cluster_cidr} -j ACCEPT",
+            f"-A {FORWARD_CHAIN} -d {cluster_cidr} -j ACCEPT",
+            "COMMIT",
+            "",
+        )
+    )
+
+
+HOOKS = (
+    ("nat", "POSTROUTING", CHAIN),
+    ("filter", "FORWARD", FORWARD_CHAIN),
+)
+
+
+async def ensure_masquerade(*, pod_cidr: str, cluster_cidr: str) -> None:
+    """Write the chain, and the jump to it where that is missing. Raises OSError."""
+    rules = masquerade_rules(pod_cidr=pod_cidr, cluster_cidr=cluster_cidr)
+    await _run(["iptables-restore", "-w", "5", "--noflush"], rules)
+    for table, chain, target in HOOKS:
+        rule = [chain, "-j", target]
+        try:
+            await _run(["iptables", "-w", "5", "-t", table, "-C", *rule])
+        except OSError:
+            await _run(["iptables", "-w", "5", "-t", table, "-A", *rule])
+
+
+async def _run(command: list[str], text: str = "") -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await process.communicate(text.encode())
+    if process.returncode:
+        raise OSError(f"{' '.join(command)}: {err.decode(errors='replace').strip()}")

@@ -1,0 +1,45 @@
+"""mount(2) and umount2(2), without a process for each."""
+
+import ctypes
+import os
+from pathlib import Path
+
+MNT_DETACH = 2
+MS_NOSUID, MS_NODEV = 2, 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mount_tmpfs(target: Path, *, size_bytes: int = 0, mode: int = 0o777) -> None:
+    """A file system in memory; its content never reaches a disk (but swap)."""
+    options = f"mode={mode:o}" + (f",size={size_bytes}" if size_bytes else "")
+    result = _libc.mount(b"tmpfs", os.fsencode(target), b"tmpfs", MS_NOSUID | MS_NODEV, options.encode())
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"mount tmpfs at {target}: {os.strerror(code)}")
+
+
+def unmount(target: Path) -> None:
+    """Detach at once; what still uses it keeps it until it ends."""
+    if _libc.umount2(os.fsencode(target), MNT_DETACH) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"unmount {target}: {os.strerror(code)}")
+
+
+def is_mounted(target: Path) -> bool:
+    """Whether a file system is mounted at exactly this path."""
+    try:
+        return target.stat().st_dev != target.parent.stat().st_dev
+    except OSError:
+        return False
+
+
+def mounted_below(folder: Path) -> list[Path]:
+    """The mount points in and below a folder, the deepest first."""
+    prefix = f"{folder}/"
+    found = set()
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        path = line.split(" ")[4].encode().decode("unicode_escape")
+        if path == str(folder) or path.startswith(prefix):
+            found.add(path)
+    return [Path(path) for path in sorted(found, key=len, reverse=True)]
