@@ -1,1 +1,1 @@
-"""The vocabulary of the Kubernetes API, without I/O: kinds, schemas, quantities, selectors, patches, errors, stream framing."""
+"""The vocabulary of the Kubernetes API, without I/O: kinds, schemas, quantities, selectors, patches, errors, streams."""

@@ -56,6 +56,9 @@ class Kind:
     served: bool = True  # rows that the API server doesn't offer yet are still names to others
     storage: str = ""  # registry prefix where it is not the usual one
 
+    def __hash__(self) -> int:  # a row is a key in many tables
+        return hash((self.group, self.plural))
+
     @property
     def gvk(self) -> GVK:
         return GVK(self.group, self.versions[0], self.kind)

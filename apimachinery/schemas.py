@@ -8,6 +8,7 @@ what is unknown is a warning or an error as the request wishes, and dropped (`pr
 
 import base64
 import binascii
+import copy
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -51,8 +52,10 @@ _PYTHON_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "array": (list,),
 }
 _GO_TYPES: Final = {"boolean": "bool", "string": "string", "number": "float64"}
+_ZEROS: Final[JSON] = {"string": "", "boolean": False, "integer": 0, "number": 0, "object": {}, "array": []}
 _INT32: Final = (-(2**31), 2**31 - 1)
 _BASE64: Final = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")  # of all that ISO 8601 allows
 _QUANTITY: Final = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,9})?$"
 
 
@@ -133,8 +136,12 @@ class _Walk:
         if isinstance(value, dict):
             self._object(node, value, path, place)
         elif isinstance(value, list):
+            item = node.item or _ANYTHING
             for index, each in enumerate(value):
-                self.visit(node.item or _ANYTHING, each, f"{path}[{index}]", place)
+                if each is None and item.type is not None:
+                    self.report.nulls = True
+                    each = _ZEROS[item.type]
+                self.visit(item, each, f"{path}[{index}]", place)
         elif node.format:
             _check_format(node, value, place)
 
@@ -191,7 +198,7 @@ def _check_format(node: Type, value: Any, place: tuple[str, str]) -> None:
                 raise _Undecodable(str(wrong)) from None
         case "date-time":
             try:
-                meta.parse_time(value)
+                meta.parse_time(value if _RFC3339.fullmatch(value) else "")
             except ValueError:
                 layout = "2006-01-02T15:04:05Z07:00"
                 raise _Undecodable(f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"') from None
@@ -204,22 +211,19 @@ def _check_format(node: Type, value: Any, place: tuple[str, str]) -> None:
 
 
 def _prune(node: Type, value: Any) -> None:
-    if isinstance(value, list):
-        if node.item is not None and node.item.type in ("object", "array"):
-            for each in value:
-                _prune(node.item, each)
-    elif isinstance(value, dict) and node.fields:
+    if isinstance(value, dict) and node.fields:
         for key in [key for key, each in value.items() if each is None or key not in node.fields]:
             if value[key] is None or not node.preserves_unknown:
                 del value[key]
         for key, each in value.items():
             if isinstance(each, dict | list) and (known := node.fields.get(key)) is not None:
                 _prune(known, each)
-    elif isinstance(value, dict) and node.item is not None:
-        for key, each in list(value.items()):
-            if each is None:  # a map keeps its key, with the value that null decodes to
-                value[key] = "" if node.item.type == "string" else {} if node.item.type == "object" else None
-            else:
+    elif node.item is not None and node.item.type is not None:
+        places = value.items() if isinstance(value, dict) else enumerate(value)
+        for place, each in list(places):
+            if each is None:  # an element stays, as what null decodes to
+                each = value[place] = copy.copy(_ZEROS[node.item.type])
+            if isinstance(each, dict | list):
                 _prune(node.item, each)
 
 

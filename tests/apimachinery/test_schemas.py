@@ -63,6 +63,8 @@ UNDECODABLE = [
      "of type map[string]string"),
     (f"{CONTAINER}.resources.requests.cpu", "1zz", "quantities must match the regular expression "
      "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"),
+    ("metadata.creationTimestamp", "2026-01-02 03:04:05Z", 'parsing time "2026-01-02 03:04:05Z" as '
+     '"2006-01-02T15:04:05Z07:00": cannot parse "2026-01-02 03:04:05Z" as "2006"'),
     ("metadata.creationTimestamp", "now", 'parsing time "now" as "2006-01-02T15:04:05Z07:00": cannot parse "now" '
      'as "2006"'),
 ]  # fmt: skip
@@ -118,6 +120,13 @@ def test_null_in_a_map_is_the_empty_value() -> None:
     config = {"data": {"a": None}, "immutable": None}
     schemas.prune(kinds.CONFIG_MAP.gvk, config)
     assert config == {"data": {"a": ""}}
+
+
+def test_null_in_a_list_is_the_empty_value() -> None:
+    obj = changed(POD, "spec.containers", [None])
+    assert [each.field for each in schemas.validate(kinds.POD.gvk, obj)] == ["spec.containers[0].name"]
+    schemas.prune(kinds.POD.gvk, obj)
+    assert obj["spec"]["containers"] == [{}]
 
 
 def test_strict_error_lists_the_problems() -> None:
