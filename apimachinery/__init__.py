@@ -1,1 +1,1 @@
-"""The vocabulary of the Kubernetes API, without I/O: kinds, schemas, quantities, selectors, patches, errors, streams."""
+"""The vocabulary of the Kubernetes API, without I/O: kinds, schemas, quantities, selectors, patches, errors, frames."""
