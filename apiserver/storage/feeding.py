@@ -108,7 +108,6 @@ class Feeding:
         self._stores, self._progress, self._handover = stores, progress, handover
         self._audiences: dict[str, Audience] = {}
         self._handlers: dict[str, list[EntryHandler]] = {}
-        self._entry_handlers: dict[str, list[EntryHandler]] = {}
 
     def audience(self, store: KindStore) -> Audience:
         return self._audiences.setdefault(store.prefix, Audience())
@@ -152,7 +151,7 @@ class Feeding:
                 store.record(event)
                 if audience is not None:
                     audience.publish(event)
-            self._tell_all(store.prefix, event)
+            self._tell(store, event)
         self._progress.advance(commit.revision)
 
     def reset(self, found: dict[str, list[Entry]], revision: int) -> None:
@@ -166,10 +165,14 @@ class Feeding:
             store.replace(found.get(store.prefix, ()), floor)
             for watcher in self._audiences.get(store.prefix, ()):
                 watcher.expire()
-            if store.prefix in self._handlers or store.prefix in self._entry_handlers:
+            if store.prefix in self._handlers:
                 for event in _difference(former, store.entries, floor):
-                    self._tell_all(store.prefix, event)
+                    self._tell(store, event)
         self._progress.advance(revision)
+
+    def _tell(self, store: KindStore, event: WatchEvent) -> None:
+        for handler in self._handlers.get(store.prefix, ()):
+            _call(handler, event.type, event.entry)
 
 
 def _difference(former: dict[str, Entry], current: dict[str, Entry], version: int) -> Iterator[WatchEvent]:

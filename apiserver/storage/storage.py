@@ -22,7 +22,7 @@ from apiserver.storage.commit import Committer
 from apiserver.storage.errors import StorageConflict
 from apiserver.storage.etcd import Compacted, Etcd, EtcdError, Tls
 from apiserver.storage.events import ADDED, WatchEvent
-from apiserver.storage.feeding import EntryHandler, Feeding, Handler
+from apiserver.storage.feeding import EntryHandler, Feeding, Handler, parsing
 from apiserver.storage.group import ExtraOp, Write
 from apiserver.storage.progress import Barrier, Progress
 from apiserver.storage.reading import Lister, ListResult, read_key
@@ -211,10 +211,6 @@ class Storage:
     def listen_entries(self, kind: Kind, handler: EntryHandler) -> None:
         """The same without parsing: `handler(type, key, entry)`; a DELETED entry holds the last object there was."""
         self._feeding.listen(self._stores.of(kind), handler)
-
-    def listen_entries(self, kind: Kind, handler: EntryHandler) -> None:
-        """As `listen`, with the entry instead of a parsed object."""
-        self._feeding.listen_entries(self._stores.of(kind), handler)
 
     def watch(
         self,
