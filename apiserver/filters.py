@@ -7,6 +7,7 @@ of it runs in one coroutine, since a task or a context manager for each step wou
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from time import perf_counter
 
 from aiohttp import web
@@ -48,7 +49,7 @@ class Filters:
         return reply  # type: ignore[return-value]
 
     async def _answer(
-        self, request: web.BaseRequest, info: RequestInfo, query: requests.Mapping[str, str], raw_query: str
+        self, request: web.BaseRequest, info: RequestInfo, query: Mapping[str, str], raw_query: str
     ) -> Answer:
         gate = None
         call: Call | None = None

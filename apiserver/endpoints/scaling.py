@@ -6,6 +6,8 @@ numbers are differs only for custom resources, so the paths are data.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import orjson
 
 from apimachinery import errors, field, labels, patch
@@ -49,7 +51,7 @@ async def patched(call: Call, resource: Resource, parts: Parts) -> Reply:
     )
 
 
-async def _write(call: Call, resource: Resource, wanted_scale: patching.Callable[[JSON], JSON]) -> Reply:
+async def _write(call: Call, resource: Resource, wanted_scale: Callable[[JSON], JSON]) -> Reply:
     store, name = resource.store, call.info.name
     assert store is not None
     shape = negotiation.representation(call)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -53,11 +52,14 @@ async def watch(call: Call, resource: Resource, parts: Parts) -> web.StreamRespo
     try:
         sender: _Sender
         if "websocket" in call.request.headers.get("Upgrade", "").lower():
-            sender = await _WebSocketSender.open(call)
+            sender = await _WebSocketSender.open(call, watcher)
         else:
             sender = _ChunkSender.open(call, shape)
-        await _serve(watcher, sender, resource, shape, timeout, bookmarks)
-        return await sender.close()
+        try:
+            await _serve(watcher, sender, resource, shape, timeout, bookmarks)
+            return await sender.close()
+        finally:
+            sender.release()
     finally:
         watcher.close()
 
@@ -104,6 +106,9 @@ class _Sender:
         """End the stream in order."""
         raise NotImplementedError
 
+    def release(self) -> None:
+        """Let go of what the sender holds, however it ended."""
+
 
 class _ChunkSender(_Sender):
     """HTTP chunks, straight to the transport."""
@@ -145,16 +150,22 @@ class _WebSocketSender(_Sender):
     """One text message an event."""
 
     name = "websocket"
-    frame: Callable[[bytes], bytes] = staticmethod(lambda line: line)
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    def __init__(self, socket: web.WebSocketResponse, watcher: Watcher) -> None:
         self._socket = socket
+        self._reader = asyncio.create_task(self._read(watcher))
 
     @classmethod
-    async def open(cls, call: Call) -> _WebSocketSender:
-        socket = web.WebSocketResponse(heartbeat=30.0, protocols=("binary.k8s.io", "base64.binary.k8s.io"))
+    async def open(cls, call: Call, watcher: Watcher) -> _WebSocketSender:
+        socket = web.WebSocketResponse(heartbeat=30.0)
         await socket.prepare(call.request)
-        return cls(socket)
+        return cls(socket, watcher)
+
+    async def _read(self, watcher: Watcher) -> None:
+        """Answer pings, and end the watch when the client closes; what it says otherwise is not for us."""
+        async for _ in self._socket:
+            pass
+        watcher.close()
 
     async def send(self, data: bytes) -> None:
         for line in data.splitlines():
@@ -163,3 +174,6 @@ class _WebSocketSender(_Sender):
     async def close(self) -> web.StreamResponse:
         await self._socket.close()
         return self._socket
+
+    def release(self) -> None:
+        self._reader.cancel()
