@@ -71,9 +71,7 @@ def validate(metadata: JSON, *, namespaced: bool, check_name: names.NameCheck) -
 
 def _annotations(annotations: JSON) -> list[FieldError]:
     errors = [
-        field.invalid("metadata.annotations", key, text)
-        for key in annotations
-        for text in _qualified(key.lower())
+        field.invalid("metadata.annotations", key, text) for key in annotations for text in _qualified(key.lower())
     ]
     size = sum(len(key) + len(value) for key, value in annotations.items())
     if size > ANNOTATIONS_LIMIT_BYTES:
@@ -92,7 +90,7 @@ def _owners(owners: list[JSON]) -> list[FieldError]:
         if owner.get("controller"):
             if controller is not None:
                 text = (
-                    "Only one reference can have Controller set to true. Found \"true\" in references for "
+                    'Only one reference can have Controller set to true. Found "true" in references for '
                     f"{controller.get('kind')}/{controller.get('name')} and {owner.get('kind')}/{owner.get('name')}"
                 )
                 errors.append(field.invalid(path, owners, text))

@@ -82,24 +82,22 @@ def _unshared(new: JSON, old: JSON) -> JSON:
     return copied
 
 
-def _applying(
-    store: ResourceStore, namespace: str, name: str, body: JSON, ctx: Context, subresource: str
-) -> Change:
+def _applying(store: ResourceStore, namespace: str, name: str, body: JSON, ctx: Context, subresource: str) -> Change:
     meta = body.get("metadata") or {}
     if meta.get("managedFields"):
         raise errors.BadRequest("metadata.managedFields must be nil")
     if meta.get("name") and meta["name"] != name:
-        raise errors.BadRequest(
-            f"the name of the object ({meta['name']}) does not match the name on the URL ({name})"
-        )
+        raise errors.BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
 
     def change(old: JSON | None) -> JSON:
         if old is None and subresource:
             raise store.not_found(name)
         if old is None and meta.get("uid"):
             raise errors.conflict(
-                store.kind.group, store.kind.plural, name, "uid mismatch: the provided object specified uid "
-                f"{meta['uid']}, and no existing object was found",
+                store.kind.group,
+                store.kind.plural,
+                name,
+                f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found",
             )
         config = orjson.loads(orjson.dumps(body))
         config.setdefault("metadata", {})["name"] = name
