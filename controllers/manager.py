@@ -1,0 +1,86 @@
+"""The table of controllers, and how they run together: informers first, then each controller's loop.
+
+Names are upstream's, so that `--controllers=*,-garbage-collector-controller` means what people expect; the short names
+of older versions are understood too.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from componentbase.health import Checks
+from controllers.bootstrap import BootstrapSigner, TokenCleaner
+from controllers.certificates import ApprovingController, CleaningController, SigningController
+from controllers.context import Context, Controller
+from controllers.deployment import DeploymentController
+from controllers.endpoints import EndpointsController
+from controllers.endpointslice import EndpointSliceController
+from controllers.nodeipam import NodeIpamController
+from controllers.replicaset import ReplicaSetController
+from controllers.serviceaccount import RootCAPublisher, ServiceAccountController
+
+log = logging.getLogger(__name__)
+
+CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
+    "serviceaccount-controller": ServiceAccountController,
+    "root-ca-certificate-publisher-controller": RootCAPublisher,
+    "node-ipam-controller": NodeIpamController,
+    "replicaset-controller": ReplicaSetController,
+    "deployment-controller": DeploymentController,
+    "endpointslice-controller": EndpointSliceController,
+    "endpoints-controller": EndpointsController,
+    "certificatesigningrequest-approving-controller": ApprovingController,
+    "certificatesigningrequest-signing-controller": SigningController,
+    "certificatesigningrequest-cleaner-controller": CleaningController,
+    "bootstrap-signer-controller": BootstrapSigner,
+    "token-cleaner-controller": TokenCleaner,
+}
+ALIASES = {
+    "serviceaccount": "serviceaccount-controller",
+    "root-ca-cert-publisher": "root-ca-certificate-publisher-controller",
+    "nodeipam": "node-ipam-controller",
+    "replicaset": "replicaset-controller",
+    "deployment": "deployment-controller",
+    "endpointslice": "endpointslice-controller",
+    "endpoint": "endpoints-controller",
+    "csrapproving": "certificatesigningrequest-approving-controller",
+    "csrsigning": "certificatesigningrequest-signing-controller",
+    "csrcleaner": "certificatesigningrequest-cleaner-controller",
+    "bootstrapsigner": "bootstrap-signer-controller",
+    "tokencleaner": "token-cleaner-controller",
+    "nodelifecycle": "node-lifecycle-controller",
+    "namespace": "namespace-controller",
+    "podgc": "pod-garbage-collector-controller",
+    "garbagecollector": "garbage-collector-controller",
+    "ttl-after-finished": "ttl-after-finished-controller",
+}
+
+
+def chosen(selection: Sequence[str]) -> list[str]:
+    """The controllers that `--controllers` enables: `*` is all, `name` one, `-name` not this one.
+
+    Raises ValueError for a name that there is none of.
+    """
+    named = {ALIASES.get(each.lstrip("-"), each.lstrip("-")): not each.startswith("-") for each in selection}
+    if unknown := [name for name in named if name != "*" and name not in CONTROLLERS]:
+        raise ValueError(f"unknown controllers: {', '.join(sorted(unknown))} (there are: {', '.join(CONTROLLERS)})")
+    return [name for name in CONTROLLERS if named.get(name, "*" in named)]
+
+
+async def run(context: Context, names: Sequence[str], *, checks: Checks | None = None) -> None:
+    """Run controllers until cancelled. One that ends or fails takes all along: the process starts again."""
+    controllers = {name: CONTROLLERS[name](context) for name in names}
+    async with asyncio.TaskGroup() as group:
+        group.create_task(context.informers.run(), name="informers")
+        group.create_task(context.events.run(), name="events")
+        await context.informers.wait_synced()
+        log.info("caches are synced, running %d controllers", len(controllers))
+        for name, controller in controllers.items():
+            task = group.create_task(controller.run(), name=name)
+            if checks:
+                checks.add(name, lambda task=task: _alive(task), endpoints=("healthz",))
+
+
+def _alive(task: asyncio.Task[None]) -> None:
+    if task.done() and (task.cancelled() or task.exception()):
+        raise RuntimeError(f"{task.get_name()} has ended")
