@@ -97,7 +97,8 @@ class PodWorker:
         try:
             await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
-                return float(task.result())
+                delay: float = task.result()
+                return delay
         finally:
             ending.cancel()
             if not task.done():
