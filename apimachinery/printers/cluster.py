@@ -275,7 +275,6 @@ _STORAGE: Final[dict[str, tuple[Column, ...]]] = {
         NAME,
         Column("StorageClassName", at("storageClassName")),
         Column("Capacity", at("capacity", UNSET)),
-        AGE,
     ),
 }
 
@@ -328,6 +327,7 @@ TABLES: Final[dict[str, tuple[Column, ...]]] = {
         Column("RequestedDuration", simply(_csr_duration)),
         Column("Condition", simply(_csr_condition)),
     ),
+    "clustertrustbundles.certificates.k8s.io": (NAME, Column("SignerName", at("spec.signerName"))),
     "leases.coordination.k8s.io": (NAME, Column("Holder", at("spec.holderIdentity")), AGE),
     "priorityclasses.scheduling.k8s.io": (
         NAME,

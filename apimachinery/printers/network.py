@@ -58,7 +58,7 @@ def _endpoints(obj: JSON) -> str:
         for port in subset.get("ports") or (None,):
             suffix = f":{port['port']}" if port else ""
             shown += [_host(each["ip"], bool(port)) + suffix for each in subset.get("addresses") or ()]
-    return joined(shown, most=_MOST)
+    return joined(shown, default="" if obj.get("subsets") else NONE, most=_MOST)
 
 
 def _host(address: str, with_port: bool) -> str:
@@ -128,7 +128,7 @@ TABLES: Final[dict[str, tuple[Column, ...]]] = {
         AGE,
     ),
     "networkpolicies.networking.k8s.io": (NAME, Column("Pod-Selector", selector("spec.podSelector")), AGE),
-    "ipaddresses.networking.k8s.io": (NAME, Column("ParentRef", simply(_parent)), AGE),
+    "ipaddresses.networking.k8s.io": (NAME, Column("ParentRef", simply(_parent))),
     "servicecidrs.networking.k8s.io": (
         NAME,
         Column("CIDRs", simply(lambda obj: joined(look(obj, "spec.cidrs") or (), default=""))),
