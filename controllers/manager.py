@@ -7,6 +7,7 @@ of older versions are understood too.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from componentbase.health import Checks
 from controllers.bootstrap import BootstrapSigner, TokenCleaner
@@ -78,7 +79,7 @@ async def run(context: Context, names: Sequence[str], *, checks: Checks | None =
         for name, controller in controllers.items():
             task = group.create_task(controller.run(), name=name)
             if checks:
-                checks.add(name, lambda task=task: _alive(task), endpoints=("healthz",))
+                checks.add(name, partial(_alive, task), endpoints=("healthz",))
 
 
 def _alive(task: asyncio.Task[None]) -> None:
