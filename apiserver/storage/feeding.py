@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 JSON = dict[str, Any]
 Handler = Callable[[str, str, JSON | None], None]  # type, key, object; of a DELETED one the last that was
 EntryHandler = Callable[[str, str, Entry], None]
-EntryHandler = Callable[[str, str, Entry | None], None]
 _DELETE: Final = rpc.Event.DELETE
 _REGISTRY: Final = REGISTRY.encode()
 
