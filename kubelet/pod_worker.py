@@ -92,7 +92,7 @@ class PodWorker:
 
     async def _interruptible(self, work: Coroutine[Any, Any, float]) -> float | None:
         """Run a sync, cancelled when the pod is to end; None then."""
-        task: asyncio.Task[float] = asyncio.create_task(work)
+        task = asyncio.create_task(work)
         ending = asyncio.create_task(self._ending.wait())
         try:
             await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
