@@ -10,6 +10,7 @@ from pathlib import Path
 from apimachinery import errors, kinds
 from componentbase import defaults, pki
 from kubeclient.config import load_kubeconfig
+from kubeclient.errors import Unreachable
 from kubeclient.rest import Client
 from minikubeadm import addons, api, bootstrap, credentials, host, preflight, tokens, units
 from minikubeadm.configuration import CONTROL_PLANE_TAINT, ClusterConfiguration, NodeConfiguration
@@ -19,6 +20,7 @@ from minikubeadm.progress import Progress
 DIRECTORY = Path(defaults.KUBERNETES_DIRECTORY)
 API_TIMEOUT_SECONDS = 90.0
 NODE_TIMEOUT_SECONDS = 90.0
+MAXIMUM_RESTARTS = 8  # of a service that never came up: waiting longer does not help
 _JOURNAL_HINT = "look at `journalctl -u {unit}`; after a change run `minikubeadm reset` and `minikubeadm init` again"
 
 
@@ -64,10 +66,18 @@ def join_command(cluster: ClusterConfiguration, token: tokens.Token) -> str:
 
 async def _wait_for_api(client: Client) -> None:
     unit = "mini-apiserver"
+    what = "waiting for the API server's /readyz"
+
+    async def ready() -> str:
+        try:
+            return await api.ready(client)
+        except Unreachable:
+            if (times := await units.restarts(unit)) >= MAXIMUM_RESTARTS:
+                raise StepFailed(what, output=f"{unit} ended {times} times") from None
+            raise
+
     try:
-        await api.until(
-            lambda: api.ready(client), what="waiting for the API server's /readyz", timeout_seconds=API_TIMEOUT_SECONDS
-        )
+        await api.until(ready, what=what, timeout_seconds=API_TIMEOUT_SECONDS)
     except StepFailed as failure:
         log = "\n".join([await units.journal("mini-etcd"), await units.journal(unit)])
         hint = _JOURNAL_HINT.format(unit=unit)

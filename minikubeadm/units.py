@@ -221,3 +221,9 @@ async def journal(name: str, *, lines: int = 25) -> str:
         return await process.run("journalctl", "-u", name, "-n", str(lines), "--no-pager", "-o", "cat")
     except process.StepFailed as failure:
         return failure.output
+
+
+async def restarts(name: str) -> int:
+    """How often systemd has started a unit anew because it ended."""
+    shown = await process.run("systemctl", "show", "-p", "NRestarts", "--value", name)
+    return int(shown.strip() or 0)
