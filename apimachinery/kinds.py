@@ -6,7 +6,7 @@ is its strategy, in `apiserver.registry`.
 """
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 ALL_VERBS: Final = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -153,6 +153,11 @@ def _kind(
     return row
 
 
+def _cluster(api_versions: str, kind: str, plural: str, subresources: str = "", **more: Any) -> Kind:
+    """Add a row that has no namespace."""
+    return _kind(api_versions, kind, plural, subresources, namespaced=False, **more)
+
+
 def _subresource(name: str, parent: GVK) -> Subresource:
     gvk, verbs = _SUBRESOURCES[name]
     gvk = gvk._replace(kind=gvk.kind.format(parent.kind)) if gvk.version else parent
@@ -160,228 +165,124 @@ def _subresource(name: str, parent: GVK) -> Subresource:
 
 
 _EVENT_FIELDS: Final = "{0}.kind {0}.namespace {0}.name {0}.uid {0}.apiVersion {0}.resourceVersion {0}.fieldPath "
-
-# core
-BINDING: Final = _kind("v1", "Binding", "bindings", verbs=_CREATE)
-COMPONENT_STATUS: Final = _kind(
-    "v1", "ComponentStatus", "componentstatuses", short="cs", namespaced=False, verbs=("get", "list"), served=False
+_POD_FIELDS: Final = (
+    "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork "
+    "status.phase status.podIP status.nominatedNodeName"
 )
+_POD_SUBRESOURCES: Final = "attach binding ephemeralcontainers eviction exec log portforward proxy resize status"
+_SINGLY: Final = tuple(verb for verb in ALL_VERBS if verb != "deletecollection")
+
+# fmt: off
+BINDING: Final = _kind("v1", "Binding", "bindings", verbs=_CREATE)
+COMPONENT_STATUS: Final = _cluster("v1", "ComponentStatus", "componentstatuses", short="cs", verbs=("get", "list"),
+      served=False)
 CONFIG_MAP: Final = _kind("v1", "ConfigMap", "configmaps", short="cm")
 ENDPOINTS: Final = _kind("v1", "Endpoints", "endpoints", short="ep")
-CORE_EVENT: Final = _kind(
-    "v1",
-    "Event",
-    "events",
-    short="ev",
-    selectable=_EVENT_FIELDS.format("involvedObject") + "reason reportingComponent source type",
-)
+CORE_EVENT: Final = _kind("v1", "Event", "events", short="ev",
+      selectable=_EVENT_FIELDS.format("involvedObject") + "reason reportingComponent source type")
 LIMIT_RANGE: Final = _kind("v1", "LimitRange", "limitranges", short="limits")
-NAMESPACE: Final = _kind(
-    "v1",
-    "Namespace",
-    "namespaces",
-    "finalize status",
-    short="ns",
-    namespaced=False,
-    verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"),
-    selectable="status.phase",
-)
-NODE: Final = _kind(
-    "v1", "Node", "nodes", "proxy status", short="no", namespaced=False, selectable="spec.unschedulable"
-)
+NAMESPACE: Final = _cluster("v1", "Namespace", "namespaces", "finalize status", short="ns", verbs=_SINGLY,
+      selectable="status.phase")
+NODE: Final = _cluster("v1", "Node", "nodes", "proxy status", short="no", selectable="spec.unschedulable")
 PERSISTENT_VOLUME_CLAIM: Final = _kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", "status", short="pvc")
-PERSISTENT_VOLUME: Final = _kind("v1", "PersistentVolume", "persistentvolumes", "status", short="pv", namespaced=False)
-POD: Final = _kind(
-    "v1",
-    "Pod",
-    "pods",
-    "attach binding ephemeralcontainers eviction exec log portforward proxy resize status",
-    short="po",
-    categories="all",
-    selectable="spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork "
-    "status.phase status.podIP status.nominatedNodeName",
-)
+PERSISTENT_VOLUME: Final = _cluster("v1", "PersistentVolume", "persistentvolumes", "status", short="pv")
+POD: Final = _kind("v1", "Pod", "pods", _POD_SUBRESOURCES, short="po", categories="all", selectable=_POD_FIELDS)
 POD_TEMPLATE: Final = _kind("v1", "PodTemplate", "podtemplates")
-REPLICATION_CONTROLLER: Final = _kind(
-    "v1",
-    "ReplicationController",
-    "replicationcontrollers",
-    "scale status",
-    short="rc",
-    categories="all",
-    selectable="status.replicas",
-)
+REPLICATION_CONTROLLER: Final = _kind("v1", "ReplicationController", "replicationcontrollers", "scale status",
+      short="rc", categories="all", selectable="status.replicas")
 RESOURCE_QUOTA: Final = _kind("v1", "ResourceQuota", "resourcequotas", "status", short="quota")
 SECRET: Final = _kind("v1", "Secret", "secrets", selectable="type")
 SERVICE_ACCOUNT: Final = _kind("v1", "ServiceAccount", "serviceaccounts", "token", short="sa")
-SERVICE: Final = _kind(
-    "v1", "Service", "services", "proxy status", short="svc", categories="all", selectable="spec.clusterIP spec.type"
-)
+SERVICE: Final = _kind("v1", "Service", "services", "proxy status", short="svc", categories="all",
+      selectable="spec.clusterIP spec.type")
 
 _EXTENSION: Final = "api-extensions"
-API_SERVICE: Final = _kind(
-    "apiregistration.k8s.io/v1",
-    "APIService",
-    "apiservices",
-    "status",
-    categories=_EXTENSION,
-    namespaced=False,
-    served=False,
-)
+API_SERVICE: Final = _cluster("apiregistration.k8s.io/v1", "APIService", "apiservices", "status",
+      categories=_EXTENSION, served=False)
 
-# workloads
 _APPS: Final = "apps/v1"
 CONTROLLER_REVISION: Final = _kind(_APPS, "ControllerRevision", "controllerrevisions")
 DAEMON_SET: Final = _kind(_APPS, "DaemonSet", "daemonsets", "status", short="ds", categories="all")
 DEPLOYMENT: Final = _kind(_APPS, "Deployment", "deployments", "scale status", short="deploy", categories="all")
-REPLICA_SET: Final = _kind(
-    _APPS, "ReplicaSet", "replicasets", "scale status", short="rs", categories="all", selectable="status.replicas"
-)
+REPLICA_SET: Final = _kind(_APPS, "ReplicaSet", "replicasets", "scale status", short="rs", categories="all",
+      selectable="status.replicas")
 STATEFUL_SET: Final = _kind(_APPS, "StatefulSet", "statefulsets", "scale status", short="sts", categories="all")
 
 # the same objects as the core Events, in another shape
-EVENT: Final = _kind(
-    "events.k8s.io/v1",
-    "Event",
-    "events",
-    short="ev",
-    selectable=_EVENT_FIELDS.format("regarding") + "reason reportingController type",
-    storage="/registry/events/",
-)
+EVENT: Final = _kind("events.k8s.io/v1", "Event", "events", short="ev", storage="/registry/events/",
+      selectable=_EVENT_FIELDS.format("regarding") + "reason reportingController type")
 
 # asked and answered, never stored
 _AUTHENTICATION: Final = "authentication.k8s.io/v1"
-SELF_SUBJECT_REVIEW: Final = _kind(
-    _AUTHENTICATION, "SelfSubjectReview", "selfsubjectreviews", namespaced=False, verbs=_CREATE
-)
-TOKEN_REVIEW: Final = _kind(_AUTHENTICATION, "TokenReview", "tokenreviews", namespaced=False, verbs=_CREATE)
+SELF_SUBJECT_REVIEW: Final = _cluster(_AUTHENTICATION, "SelfSubjectReview", "selfsubjectreviews", verbs=_CREATE)
+TOKEN_REVIEW: Final = _cluster(_AUTHENTICATION, "TokenReview", "tokenreviews", verbs=_CREATE)
 _AUTHORIZATION: Final = "authorization.k8s.io/v1"
-LOCAL_SUBJECT_ACCESS_REVIEW: Final = _kind(
-    _AUTHORIZATION, "LocalSubjectAccessReview", "localsubjectaccessreviews", verbs=_CREATE
-)
-SELF_SUBJECT_ACCESS_REVIEW: Final = _kind(
-    _AUTHORIZATION, "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False, verbs=_CREATE
-)
-SELF_SUBJECT_RULES_REVIEW: Final = _kind(
-    _AUTHORIZATION, "SelfSubjectRulesReview", "selfsubjectrulesreviews", namespaced=False, verbs=_CREATE
-)
-SUBJECT_ACCESS_REVIEW: Final = _kind(
-    _AUTHORIZATION, "SubjectAccessReview", "subjectaccessreviews", namespaced=False, verbs=_CREATE
-)
+LOCAL_SUBJECT_ACCESS_REVIEW: Final = _kind(_AUTHORIZATION, "LocalSubjectAccessReview", "localsubjectaccessreviews",
+      verbs=_CREATE)
+SELF_SUBJECT_ACCESS_REVIEW: Final = _cluster(_AUTHORIZATION, "SelfSubjectAccessReview", "selfsubjectaccessreviews",
+      verbs=_CREATE)
+SELF_SUBJECT_RULES_REVIEW: Final = _cluster(_AUTHORIZATION, "SelfSubjectRulesReview", "selfsubjectrulesreviews",
+      verbs=_CREATE)
+SUBJECT_ACCESS_REVIEW: Final = _cluster(_AUTHORIZATION, "SubjectAccessReview", "subjectaccessreviews", verbs=_CREATE)
 
-HORIZONTAL_POD_AUTOSCALER: Final = _kind(
-    "autoscaling/v2 v1",
-    "HorizontalPodAutoscaler",
-    "horizontalpodautoscalers",
-    "status",
-    short="hpa",
-    categories="all",
-)
+HORIZONTAL_POD_AUTOSCALER: Final = _kind("autoscaling/v2 v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers",
+      "status", short="hpa", categories="all")
 CRON_JOB: Final = _kind("batch/v1", "CronJob", "cronjobs", "status", short="cj", categories="all")
 JOB: Final = _kind("batch/v1", "Job", "jobs", "status", categories="all", selectable="status.successful")
 
 _CERTIFICATES: Final = "certificates.k8s.io/v1"
-CERTIFICATE_SIGNING_REQUEST: Final = _kind(
-    _CERTIFICATES,
-    "CertificateSigningRequest",
-    "certificatesigningrequests",
-    "approval status",
-    short="csr",
-    namespaced=False,
-    selectable="spec.signerName",
-)
-CLUSTER_TRUST_BUNDLE: Final = _kind(
-    _CERTIFICATES,
-    "ClusterTrustBundle",
-    "clustertrustbundles",
-    namespaced=False,
-    selectable="spec.signerName",
-    served=False,
-)
-POD_CERTIFICATE_REQUEST: Final = _kind(
-    _CERTIFICATES, "PodCertificateRequest", "podcertificaterequests", "status", served=False
-)
+CERTIFICATE_SIGNING_REQUEST: Final = _cluster(_CERTIFICATES, "CertificateSigningRequest",
+      "certificatesigningrequests", "approval status", short="csr", selectable="spec.signerName")
+CLUSTER_TRUST_BUNDLE: Final = _cluster(_CERTIFICATES, "ClusterTrustBundle", "clustertrustbundles",
+      selectable="spec.signerName", served=False)
+POD_CERTIFICATE_REQUEST: Final = _kind(_CERTIFICATES, "PodCertificateRequest", "podcertificaterequests", "status",
+      served=False)
 
 _NETWORKING: Final = "networking.k8s.io/v1"
 INGRESS: Final = _kind(_NETWORKING, "Ingress", "ingresses", "status", short="ing")
-INGRESS_CLASS: Final = _kind(_NETWORKING, "IngressClass", "ingressclasses", namespaced=False)
-IP_ADDRESS: Final = _kind(_NETWORKING, "IPAddress", "ipaddresses", short="ip", namespaced=False)
+INGRESS_CLASS: Final = _cluster(_NETWORKING, "IngressClass", "ingressclasses")
+IP_ADDRESS: Final = _cluster(_NETWORKING, "IPAddress", "ipaddresses", short="ip")
 NETWORK_POLICY: Final = _kind(_NETWORKING, "NetworkPolicy", "networkpolicies", short="netpol")
-SERVICE_CIDR: Final = _kind(_NETWORKING, "ServiceCIDR", "servicecidrs", "status", namespaced=False)
+SERVICE_CIDR: Final = _cluster(_NETWORKING, "ServiceCIDR", "servicecidrs", "status")
 
 EVICTION: Final = _kind("policy/v1", "Eviction", "evictions", verbs=_CREATE, served=False)  # pods/eviction is
 POD_DISRUPTION_BUDGET: Final = _kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", "status", short="pdb")
 
 _RBAC: Final = "rbac.authorization.k8s.io/v1"
-CLUSTER_ROLE: Final = _kind(_RBAC, "ClusterRole", "clusterroles", namespaced=False)
-CLUSTER_ROLE_BINDING: Final = _kind(_RBAC, "ClusterRoleBinding", "clusterrolebindings", namespaced=False)
+CLUSTER_ROLE: Final = _cluster(_RBAC, "ClusterRole", "clusterroles")
+CLUSTER_ROLE_BINDING: Final = _cluster(_RBAC, "ClusterRoleBinding", "clusterrolebindings")
 ROLE: Final = _kind(_RBAC, "Role", "roles")
 ROLE_BINDING: Final = _kind(_RBAC, "RoleBinding", "rolebindings")
 
 _STORAGE: Final = "storage.k8s.io/v1"
-CSI_DRIVER: Final = _kind(_STORAGE, "CSIDriver", "csidrivers", namespaced=False)
-CSI_NODE: Final = _kind(_STORAGE, "CSINode", "csinodes", namespaced=False)
+CSI_DRIVER: Final = _cluster(_STORAGE, "CSIDriver", "csidrivers")
+CSI_NODE: Final = _cluster(_STORAGE, "CSINode", "csinodes")
 CSI_STORAGE_CAPACITY: Final = _kind(_STORAGE, "CSIStorageCapacity", "csistoragecapacities")
-STORAGE_CLASS: Final = _kind(_STORAGE, "StorageClass", "storageclasses", short="sc", namespaced=False)
-VOLUME_ATTACHMENT: Final = _kind(_STORAGE, "VolumeAttachment", "volumeattachments", "status", namespaced=False)
-VOLUME_ATTRIBUTES_CLASS: Final = _kind(
-    _STORAGE, "VolumeAttributesClass", "volumeattributesclasses", short="vac", namespaced=False
-)
+STORAGE_CLASS: Final = _cluster(_STORAGE, "StorageClass", "storageclasses", short="sc")
+VOLUME_ATTACHMENT: Final = _cluster(_STORAGE, "VolumeAttachment", "volumeattachments", "status")
+VOLUME_ATTRIBUTES_CLASS: Final = _cluster(_STORAGE, "VolumeAttributesClass", "volumeattributesclasses", short="vac")
 
 _ADMISSION: Final = "admissionregistration.k8s.io/v1"
-MUTATING_ADMISSION_POLICY: Final = _kind(
-    _ADMISSION, "MutatingAdmissionPolicy", "mutatingadmissionpolicies", categories=_EXTENSION, namespaced=False
-)
-MUTATING_ADMISSION_POLICY_BINDING: Final = _kind(
-    _ADMISSION,
-    "MutatingAdmissionPolicyBinding",
-    "mutatingadmissionpolicybindings",
-    categories=_EXTENSION,
-    namespaced=False,
-)
-MUTATING_WEBHOOK_CONFIGURATION: Final = _kind(
-    _ADMISSION,
-    "MutatingWebhookConfiguration",
-    "mutatingwebhookconfigurations",
-    categories=_EXTENSION,
-    namespaced=False,
-)
-VALIDATING_ADMISSION_POLICY: Final = _kind(
-    _ADMISSION,
-    "ValidatingAdmissionPolicy",
-    "validatingadmissionpolicies",
-    "status",
-    categories=_EXTENSION,
-    namespaced=False,
-)
-VALIDATING_ADMISSION_POLICY_BINDING: Final = _kind(
-    _ADMISSION,
-    "ValidatingAdmissionPolicyBinding",
-    "validatingadmissionpolicybindings",
-    categories=_EXTENSION,
-    namespaced=False,
-)
-VALIDATING_WEBHOOK_CONFIGURATION: Final = _kind(
-    _ADMISSION,
-    "ValidatingWebhookConfiguration",
-    "validatingwebhookconfigurations",
-    categories=_EXTENSION,
-    namespaced=False,
-)
-CUSTOM_RESOURCE_DEFINITION: Final = _kind(
-    "apiextensions.k8s.io/v1",
-    "CustomResourceDefinition",
-    "customresourcedefinitions",
-    "status",
-    short="crd crds",
-    categories=_EXTENSION,
-    namespaced=False,
-    served=False,
-)
-PRIORITY_CLASS: Final = _kind("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", short="pc", namespaced=False)
+MUTATING_ADMISSION_POLICY: Final = _cluster(_ADMISSION, "MutatingAdmissionPolicy", "mutatingadmissionpolicies",
+      categories=_EXTENSION)
+MUTATING_ADMISSION_POLICY_BINDING: Final = _cluster(_ADMISSION, "MutatingAdmissionPolicyBinding",
+      "mutatingadmissionpolicybindings", categories=_EXTENSION)
+MUTATING_WEBHOOK_CONFIGURATION: Final = _cluster(_ADMISSION, "MutatingWebhookConfiguration",
+      "mutatingwebhookconfigurations", categories=_EXTENSION)
+VALIDATING_ADMISSION_POLICY: Final = _cluster(_ADMISSION, "ValidatingAdmissionPolicy", "validatingadmissionpolicies",
+      "status", categories=_EXTENSION)
+VALIDATING_ADMISSION_POLICY_BINDING: Final = _cluster(_ADMISSION, "ValidatingAdmissionPolicyBinding",
+      "validatingadmissionpolicybindings", categories=_EXTENSION)
+VALIDATING_WEBHOOK_CONFIGURATION: Final = _cluster(_ADMISSION, "ValidatingWebhookConfiguration",
+      "validatingwebhookconfigurations", categories=_EXTENSION)
+CUSTOM_RESOURCE_DEFINITION: Final = _cluster("apiextensions.k8s.io/v1", "CustomResourceDefinition",
+      "customresourcedefinitions", "status", short="crd crds", categories=_EXTENSION, served=False)
+
+PRIORITY_CLASS: Final = _cluster("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", short="pc")
 LEASE: Final = _kind("coordination.k8s.io/v1", "Lease", "leases")
-RUNTIME_CLASS: Final = _kind("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", namespaced=False)
+RUNTIME_CLASS: Final = _cluster("node.k8s.io/v1", "RuntimeClass", "runtimeclasses")
 ENDPOINT_SLICE: Final = _kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+# fmt: on
 
 KINDS: Final[tuple[Kind, ...]] = tuple(_rows)
 
