@@ -97,10 +97,7 @@ class Selector:
         for key, value in self.equalities.items():
             if labels.get(key) != value:
                 return False
-        for other in self._others:  # no generator: watches ask this of every event
-            if not other.matches(labels):
-                return False
-        return True
+        return not self._others or all(each.matches(labels) for each in self._others)
 
     def __str__(self) -> str:
         """The selector as a query writes it."""
