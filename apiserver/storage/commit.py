@@ -72,6 +72,11 @@ class Committer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._flushing = self._sweeping = self._stopped = False
 
+    @property
+    def queued(self) -> int:
+        """Writes that wait for a group."""
+        return self._queued
+
     async def commit(
         self,
         key: str,

@@ -205,6 +205,13 @@ class Etcd:
                     raise found from error
             await asyncio.sleep(0.05)
 
+    async def on(self, member: Member, call: Any, request: Any, *, timeout: float) -> Any:
+        """Ask one member for something that only it can do."""
+        try:
+            return await call(request, timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            raise _error(error) from error
+
     async def range(self, request: Any, *, timeout: float = CALL_SECONDS) -> Any:
         """Read keys. Raises Compacted, FutureRevision or another EtcdError."""
         return await self.read(lambda member: member.range, request, timeout=timeout)

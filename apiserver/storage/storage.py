@@ -7,11 +7,13 @@ cache; reads and watches are served from there. A server holds nothing but this 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
+from apimachinery import kinds
 from apimachinery.errors import Expired, Timeout
 from apimachinery.fields import FieldSelector
 from apimachinery.kinds import Kind
@@ -19,16 +21,20 @@ from apimachinery.labels import Selector
 from apimachinery.resourceversion import LAST_PLACE, decode, encode
 from apiserver.storage.cache import KindStore, Limits, Stores
 from apiserver.storage.commit import Committer
+from apiserver.storage.compaction import Compaction
 from apiserver.storage.errors import StorageConflict
 from apiserver.storage.etcd import Compacted, Etcd, EtcdError, Tls
 from apiserver.storage.events import ADDED, WatchEvent
+from apiserver.storage.expiry import Expiry
 from apiserver.storage.feeding import EntryHandler, Feeding, Handler, parsing
 from apiserver.storage.group import ExtraOp, Write
+from apiserver.storage.metrics import StorageCollector
 from apiserver.storage.progress import Barrier, Progress
 from apiserver.storage.reading import Lister, ListResult, read_key
 from apiserver.storage.reflector import Reflector
 from apiserver.storage.value import Draft, Entry, draft, labels_of
 from apiserver.storage.watching import FanOut, Watcher, bookmark, triggered_by
+from componentbase.metrics import METRICS
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +64,17 @@ class Storage:
         self._etcd = Etcd(endpoints, Tls(ca_file, cert_file, key_file))
         self._stores = Stores(self._limits)
         self._progress = Progress()
-        self._committer = Committer(self._etcd, limits=self._limits, on_no_space=lambda: None)
+        self._compaction = Compaction(self._etcd, self._progress, keep_revisions=self._limits.ring_revisions)
+        self._committer = Committer(self._etcd, limits=self._limits, on_no_space=self._compaction.out_of_space)
         self._feeding = Feeding(self._stores, self._progress, self._committer.handover)
         self._reflector = Reflector(self._etcd, self._stores, self._feeding, self._progress, self._limits)
         self._barrier = Barrier(self._etcd, self._progress)
         self._lister = Lister(self._etcd, self._progress, self._barrier, self._reflector.replay)
         self._fan_out = FanOut()
+        events = self._stores.of(kinds.CORE_EVENT)
+        self._expiry = Expiry(events, self._delete_expired, ttl_seconds=event_ttl_seconds, clock=clock)
+        self._feeding.listen(events, self._expiry.on_change)
+        self._collector = StorageCollector(self._stores, self._gauges())
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life
@@ -85,7 +96,14 @@ class Storage:
             except EtcdError as error:
                 log.warning("etcd can't be read yet: %s", error)
                 await asyncio.sleep(_START_RETRY_SECONDS)
-        self._tasks = [asyncio.create_task(self._reflector.run()), asyncio.create_task(self._remind())]
+        self._tasks = [asyncio.create_task(self._reflector.run())]
+        await self._caught_up()
+        self._expiry.live = True
+        for work in (self._remind, self._compaction.run, self._expiry.run):
+            self._tasks.append(asyncio.create_task(work()))
+        METRICS.collect(self._collector)
+
+    async def _caught_up(self) -> None:
         while True:
             try:
                 return await self._barrier.passed()
@@ -94,6 +112,8 @@ class Storage:
 
     async def stop(self) -> None:
         """End watches and writes, then the connections."""
+        with contextlib.suppress(KeyError):  # it never started
+            METRICS.registry.unregister(self._collector)
         for audience in self._feeding.audiences:
             for watcher in audience:
                 watcher.close()
@@ -107,10 +127,24 @@ class Storage:
     @property
     def checks(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Named checks for /readyz: each raises when something is wrong."""
-        return {"etcd": self._check_etcd, "watch-cache": self._check_cache}
+        return {"etcd": self._check_etcd, "etcd-space": self._check_space, "watch-cache": self._check_cache}
+
+    def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        return {
+            "apiserver_storage_size_bytes": ("Size of etcd's file.", lambda: self._compaction.size_bytes),
+            "apiserver_storage_revision": ("etcd revision of the watch cache.", lambda: self._progress.applied),
+            "apiserver_storage_compacted_revision": ("Revision compacted to.", lambda: self._progress.compacted),
+            "apiserver_storage_no_space": ("1 while etcd refuses writes for space.", lambda: self._compaction.full),
+            "apiserver_storage_queued_writes": ("Writes that wait for etcd.", lambda: self._committer.queued),
+            "apiserver_storage_watchers": ("Watches.", lambda: sum(map(len, self._feeding.audiences))),
+        }
 
     async def _check_etcd(self) -> None:
         await self._etcd.revision()
+
+    async def _check_space(self) -> None:
+        if self._compaction.full:
+            raise Timeout("etcd is out of space")
 
     async def _check_cache(self) -> None:
         await self._barrier.passed()
@@ -188,6 +222,9 @@ class Storage:
     async def delete(self, key: str, *, version: int, extra: Sequence[ExtraOp] = ()) -> int:
         """Delete `version`; the delete's own version comes back. Raises StorageConflict."""
         return (await self._write(key, version, None, None, extra)).future.result()
+
+    async def _delete_expired(self, key: str, version: int) -> None:
+        await self._committer.commit(key, version=version, source=None, labels={}, fields={})
 
     async def _write(
         self, key: str, version: int, source: Draft | None, obj: JSON | None, extra: Sequence[ExtraOp]
