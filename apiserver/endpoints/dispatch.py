@@ -51,6 +51,10 @@ async def answer(call: Call, parts: Parts) -> Answer:
         and info.verb not in ("list", "watch", "deletecollection")
     ):
         raise errors.NotFound(_NO_RESOURCE)
+    if info.namespace and not resource.kind.namespaced:
+        if info.resource != "namespaces":
+            raise errors.NotFound(_NO_RESOURCE)
+        info.namespace = ""  # for the authorizer a namespace is in itself; it is stored in none
     if info.subresource:
         return await _subresource(call, resource, parts)
     if resource.store is None:
