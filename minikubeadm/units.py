@@ -149,14 +149,7 @@ def controller_manager(cluster: ClusterConfiguration) -> Unit:
 
 def scheduler() -> Unit:
     """The scheduler."""
-    kubeconfig = f"{_KUBERNETES}/scheduler.conf"
-    flags = {
-        "kubeconfig": kubeconfig,
-        "authentication-kubeconfig": kubeconfig,
-        "authorization-kubeconfig": kubeconfig,
-        "bind-address": "127.0.0.1",
-        "leader-elect": "true",
-    }
+    flags = {"kubeconfig": f"{_KUBERNETES}/scheduler.conf", "bind-address": "127.0.0.1", "leader-elect": "true"}
     return Unit("mini-scheduler", "scheduler", _python("scheduler"), flags, ("mini-apiserver.service",))
 
 
