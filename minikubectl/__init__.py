@@ -1,1 +1,1 @@
-"""The command line for users: kubectl's verbs, checked with the official schemas before anything is sent."""
+"""The command line for users: kubectl's everyday verbs, flags, messages and exit codes, and manifests checked first."""

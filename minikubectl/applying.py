@@ -1,0 +1,235 @@
+"""`apply`: read all, check all, then send; each object's answer is said, and at the end whether anything was left out.
+
+By default from the client's side, as kubectl does: a three-way patch between what was applied last (an annotation), the
+manifest, and what the server has. With --server-side the server does the merging.
+"""
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import click
+import orjson
+
+from apimachinery import meta
+from apimachinery.definitions import Type, typed
+from apimachinery.errors import Conflict, NotFound, StatusError
+from apimachinery.kinds import GVK, Kind
+from apimachinery.threeway import three_way
+from kubeclient.errors import Unreachable
+from kubeclient.rest import APPLY_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
+from minikubectl.checking import check
+from minikubectl.cli import cli
+from minikubectl.durations import parse_duration
+from minikubectl.manifests import Manifest, Problem, read
+from minikubectl.output import bare, print_objects
+from minikubectl.progress import wait_for
+from minikubectl.resources import shown
+from minikubectl.session import Session, command
+
+JSON = dict[str, Any]
+
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+_ATTEMPTS: Final = 5
+_DRY_RUN: Final = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to apply."""
+
+    server_side: bool
+    force: bool
+    dry_run: str
+    manager: str
+    validate: str
+
+    def params(self) -> dict[str, str]:
+        chosen = {"fieldManager": self.manager, "fieldValidation": self.validate}
+        return {**chosen, "dryRun": "All"} if self.dry_run == "server" else chosen
+
+
+@command(cli, "apply")
+@click.option("-f", "--filename", "files", multiple=True, required=True, help="File, directory, or - for stdin.")
+@click.option("-R", "--recursive", is_flag=True, help="Directories with all below them.")
+@click.option("--server-side", is_flag=True, help="Let the server merge, with field ownership.")
+@click.option("--force-conflicts", "force", is_flag=True, help="Take fields from other managers (--server-side).")
+@click.option("--field-manager", "manager", default="", help="Name of the owner of the applied fields.")
+@click.option(
+    "--dry-run", type=click.Choice(list(_DRY_RUN)), default="none", help="Send nothing, or have nothing kept."
+)
+@click.option("--validate", type=click.Choice(["true", "strict", "warn", "ignore", "false"]), default="strict")
+@click.option("-o", "--output", "form", default="", help="yaml|json|name|jsonpath=...: print the objects.")
+@click.option("--wait", is_flag=True, help="Wait until all is in effect, showing what is still missing.")
+@click.option("--timeout", default="5m", help="How long to wait.")
+async def apply(
+    session: Session,
+    files: tuple[str, ...],
+    recursive: bool,
+    form: str,
+    wait: bool,
+    timeout: str,
+    validate: str,
+    **way: Any,
+) -> int:
+    """Bring the cluster to what manifests say. Nothing is sent unless all of them pass the official schemas."""
+    level = {"true": "Strict", "false": "Ignore"}.get(validate, validate.capitalize())
+    how = Way(validate=level, **way)
+    if not how.manager:
+        how = replace(how, manager="kubectl" if how.server_side else "kubectl-client-side-apply")
+    plan, problems = await prepare(session, files, recursive=recursive, checked=level != "Ignore")
+    if problems:
+        for problem in problems:
+            click.echo(f"error: {problem}", err=True)
+        click.echo(f"error: {_several(len(problems), 'problem')} found, nothing was applied", err=True)
+        return 1
+    done: list[tuple[Kind, JSON]] = []
+    for kind, manifest in plan:
+        try:
+            answer, verb = await _apply(session, kind, manifest.object, how)
+        except (StatusError, Unreachable) as error:
+            click.echo(f"{manifest.source}, document {manifest.document}: ", err=True, nl=False)
+            session.fail(error)
+            continue
+        done.append((kind, answer))
+        if not form:
+            click.echo(f"{shown(kind, meta.name(answer))} {verb}{_DRY_RUN[how.dry_run]}")
+    if form:
+        print_objects([(kind, bare(obj)) for kind, obj in done], form, single=len(done) == 1)
+    if session.failures and done:
+        click.echo(f"error: {session.failures} of {_several(len(plan), 'object')} not applied", err=True)
+    if wait and how.dry_run == "none" and done:
+        in_effect = await wait_for(session, done, timeout_seconds=parse_duration(timeout))
+        return session.code or int(not in_effect)
+    return session.code
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+async def prepare(
+    session: Session, files: tuple[str, ...], *, recursive: bool, checked: bool = True
+) -> tuple[list[tuple[Kind, Manifest]], list[Problem]]:
+    """Every object with its kind, and everything that is wrong with any."""
+    manifests, problems = read(files, recursive=recursive)
+    defined = {_defines(manifest.object) for manifest in manifests}
+    plan: list[tuple[Kind, Manifest]] = []
+    for manifest in manifests:
+        obj = manifest.object
+        if checked:
+            problems += check(manifest)
+        kind = await session.catalog.of(obj["apiVersion"], obj["kind"])
+        group = GVK.of(obj["apiVersion"], obj["kind"]).group
+        if kind is None and (own := defined & {(group, obj["kind"])}):
+            kind = await _to_be_defined(manifests, own.pop(), obj["apiVersion"])
+        if kind is None:
+            text = f'no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"'
+            problems.append(manifest.problem("kind", text))
+            continue
+        problem = _placed(session, kind, manifest)
+        if problem:
+            problems.append(problem)
+        plan.append((kind, manifest))
+    return plan, problems
+
+
+def _defines(obj: JSON) -> tuple[str, str]:
+    spec = obj.get("spec") if obj["kind"] == "CustomResourceDefinition" else None
+    names = (spec or {}).get("names") or {}
+    return (str((spec or {}).get("group")), str(names.get("kind")))
+
+
+async def _to_be_defined(manifests: list[Manifest], own: tuple[str, str], api_version: str) -> Kind:
+    """The kind that a definition among the manifests themselves is going to make."""
+    spec = next(each.object["spec"] for each in manifests if _defines(each.object) == own)
+    names = spec["names"]
+    return Kind(
+        group=own[0],
+        versions=(api_version.rpartition("/")[2],),
+        kind=own[1],
+        plural=names.get("plural") or "",
+        singular=names.get("singular") or own[1].lower(),
+        namespaced=spec.get("scope") == "Namespaced",
+    )
+
+
+def _placed(session: Session, kind: Kind, manifest: Manifest) -> Problem | None:
+    """Put the object into its namespace, unless it says another one than the command line."""
+    metadata = manifest.object["metadata"]
+    if not kind.namespaced:
+        metadata.pop("namespace", None)
+        return None
+    given = metadata.get("namespace")
+    if given and session.namespace_given and given != session.namespace:
+        text = (
+            f'the namespace from the provided object "{given}" does not match the namespace "{session.namespace}". '
+            f"You must pass '--namespace={given}' to perform this operation."
+        )
+        return manifest.problem("metadata.namespace", text)
+    metadata["namespace"] = given or session.namespace
+    return None
+
+
+async def _apply(session: Session, kind: Kind, obj: JSON, how: Way) -> tuple[JSON, str]:
+    """(the object as it now is, what was done to it)."""
+    name, namespace, client = meta.name(obj), meta.namespace(obj) or None, session.client
+    if how.server_side:
+        params = {**how.params(), "force": str(how.force).lower()}
+        answer = await client.patch(kind, name, obj, namespace=namespace, content_type=APPLY_PATCH, params=params)
+        return answer, "serverside-applied"
+    wanted = annotated(obj)
+    for attempt in range(_ATTEMPTS):
+        try:
+            live = await client.get(kind, name, namespace=namespace)
+        except NotFound as error:
+            if error.details.get("kind") not in (kind.plural, None):
+                raise
+            if how.dry_run == "client":
+                return wanted, "created"
+            return await client.create(kind, wanted, params=how.params()), "created"
+        type_ = _type(obj)
+        patch = three_way(_last_applied(live), wanted, live, type_)
+        if not patch:
+            return live, "unchanged"
+        if how.dry_run == "client":
+            return live, "configured"
+        content_type = STRATEGIC_MERGE_PATCH if type_ else MERGE_PATCH
+        try:
+            answer = await client.patch(
+                kind, name, patch, namespace=namespace, content_type=content_type, params=how.params()
+            )
+        except Conflict:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        same = meta.metadata(answer).get("resourceVersion") == meta.metadata(live).get("resourceVersion")
+        return answer, "unchanged" if same else "configured"
+    raise AssertionError("the last attempt returns or raises")
+
+
+def annotated(obj: JSON) -> JSON:
+    """The manifest with itself as the annotation that the next apply compares with."""
+    plain = copy.deepcopy(obj)
+    annotations = dict(plain["metadata"].get("annotations") or {})
+    annotations.pop(LAST_APPLIED, None)
+    plain["metadata"]["annotations"] = annotations
+    text = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode() + "\n"
+    plain["metadata"]["annotations"] = {**annotations, LAST_APPLIED: text}
+    return plain
+
+
+def _last_applied(live: JSON) -> JSON:
+    text = meta.annotations(live).get(LAST_APPLIED)
+    try:
+        last = orjson.loads(text) if text else {}
+    except orjson.JSONDecodeError:
+        last = {}
+    return last if isinstance(last, dict) else {}
+
+
+def _type(obj: JSON) -> Type | None:
+    try:
+        return typed(GVK.of(obj["apiVersion"], obj["kind"]))
+    except KeyError:
+        return None

@@ -1,0 +1,51 @@
+"""The root of the commands, and how a wrong command line is answered: `error: ...`, exit code 1."""
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _Root(click.Group):
+    """A group whose commands stand in the order of registration, with kubectl's exit code for wrong usage."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
+        try:
+            code = super().main(_spread(args or sys.argv[1:]), *more, **{**extra, "standalone_mode": False})
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else "minikubectl"
+            click.echo(f"error: {error.format_message()}\nSee '{path} --help' for help and examples", err=True)
+            code = 1
+        except click.ClickException as error:
+            click.echo(f"error: {error.format_message()}", err=True)
+            code = 1
+        except click.Abort:
+            code = 130
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _spread(args: Sequence[str]) -> list[str]:
+    """`-o=yaml` as `-o yaml`: kubectl takes both, click would take the value for "=yaml"."""
+    spread: list[str] = []
+    for at, arg in enumerate(args):
+        if arg == "--":
+            return [*spread, *args[at:]]
+        spread += [arg[:2], arg[3:]] if re.match(r"-[A-Za-z]=", arg) else [arg]
+    return spread
+
+
+@click.group(cls=_Root, context_settings=_HELP)
+@click.option("-n", "--namespace", default=None, help="Namespace to work in.")
+@click.option("--kubeconfig", default=None, type=click.Path(), help="Path of the kubeconfig file.")
+@click.option("--context", default=None, help="Context of the kubeconfig to use.")
+@click.pass_context
+def cli(ctx: click.Context, /, **shared: Any) -> None:
+    """Controls a cluster: kubectl's everyday commands, with manifests checked before anything is sent."""
+    ctx.obj = shared

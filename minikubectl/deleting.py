@@ -1,0 +1,148 @@
+"""`delete`: by name, selector, or manifest; by default until the objects are really gone."""
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any, Final
+
+import click
+
+from apimachinery import meta
+from apimachinery.errors import NotFound, StatusError
+from apimachinery.kinds import Kind
+from kubeclient.errors import Unreachable
+from minikubectl.applying import prepare
+from minikubectl.cli import cli
+from minikubectl.durations import parse_duration
+from minikubectl.getting import find_targets, objects_of
+from minikubectl.resources import quoted, shown
+from minikubectl.session import Failed, Session, command
+
+JSON = dict[str, Any]
+
+_POLICIES: Final = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan"}
+_POLL_SECONDS: Final = 0.3
+
+
+@command(cli, "delete")
+@click.argument("resources", nargs=-1)
+@click.option("-f", "--filename", "files", multiple=True, help="What these manifests name.")
+@click.option("-R", "--recursive", is_flag=True, help="Directories with all below them.")
+@click.option("-l", "--selector", "label_selector", default="", help="Label selector.")
+@click.option("--field-selector", default="", help="Field selector.")
+@click.option("--all", "all_", is_flag=True, help="All objects of the type.")
+@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="In every namespace.")
+@click.option("--grace-period", type=int, default=-1, help="Seconds to let pods end by themselves.")
+@click.option("--now", is_flag=True, help="The same as --grace-period=1.")
+@click.option("--force", is_flag=True, help="With --grace-period=0: don't wait for the node to confirm.")
+@click.option("--cascade", type=click.Choice(list(_POLICIES)), default="background", help="What becomes of dependents.")
+@click.option("--ignore-not-found", is_flag=True, help="Succeed quietly if an object isn't there.")
+@click.option("--wait/--no-wait", default=True, help="Until the objects are gone.")
+@click.option("--timeout", default="0s", help="How long to wait, 0 without end.")
+@click.option("-o", "--output", type=click.Choice(["", "name"]), default="", help="name: only names.")
+async def delete(
+    session: Session,
+    resources: tuple[str, ...],
+    files: tuple[str, ...],
+    recursive: bool,
+    grace_period: int,
+    now: bool,
+    force: bool,
+    cascade: str,
+    ignore_not_found: bool,
+    wait: bool,
+    timeout: str,
+    output: str,
+    **chosen: Any,
+) -> int:
+    """Delete objects: TYPE NAME..., TYPE/NAME ..., TYPE -l SELECTOR, or -f FILE."""
+    grace = 1 if now else 0 if force and grace_period < 0 else grace_period
+    if force:
+        click.echo(
+            "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. "
+            "The resource may continue to run on the cluster indefinitely.",
+            err=True,
+        )
+    if files:
+        found = await _named_by_files(session, files, recursive)
+    else:
+        found = await _named(session, resources, **chosen)
+    gone: list[tuple[Kind, JSON, str]] = []
+    for kind, obj in found:
+        try:
+            answer = await session.client.delete(
+                kind,
+                meta.name(obj),
+                namespace=meta.namespace(obj) or None,
+                grace_period_seconds=grace if grace >= 0 else None,
+                propagation_policy=_POLICIES[cascade],
+            )
+        except NotFound as error:
+            if not ignore_not_found:
+                session.fail(error)
+            continue
+        except (StatusError, Unreachable) as error:
+            session.fail(error)
+            continue
+        verb = "force deleted" if force else "deleted"
+        click.echo(shown(kind, meta.name(obj)) if output else f"{quoted(kind, meta.name(obj))} {verb}")
+        uid = meta.uid(answer) or str((answer.get("details") or {}).get("uid") or "")
+        gone.append((kind, obj, uid))
+    if not found and not files and not session.failures:
+        click.echo("No resources found", err=True)
+    if wait:
+        await _until_gone(session, gone, parse_duration(timeout))
+    return session.code
+
+
+async def _named(
+    session: Session,
+    resources: tuple[str, ...],
+    *,
+    label_selector: str,
+    field_selector: str,
+    all_: bool,
+    everywhere: bool,
+) -> list[tuple[Kind, JSON]]:
+    found: list[tuple[Kind, JSON]] = []
+    for target in await find_targets(session, resources):
+        kind = target.kind
+        if target.names:
+            space = {"namespace": session.namespace} if kind.namespaced else {}
+            found += [(kind, {"metadata": {"name": name, **space}}) for name in target.names]
+        elif not (label_selector or field_selector or all_):
+            raise Failed("resource(s) were provided, but no name was specified")
+        else:
+            objects = await objects_of(
+                session,
+                replace(target, names=()),
+                label_selector=label_selector,
+                field_selector=field_selector,
+                everywhere=everywhere,
+            )
+            found += [(kind, obj) for obj in objects]
+    return found
+
+
+async def _named_by_files(session: Session, files: tuple[str, ...], recursive: bool) -> list[tuple[Kind, JSON]]:
+    plan, problems = await prepare(session, files, recursive=recursive, checked=False)
+    for problem in problems:
+        session.failures += 1
+        click.echo(f"error: {problem}", err=True)
+    return [(kind, manifest.object) for kind, manifest in reversed(plan)]
+
+
+async def _until_gone(session: Session, gone: list[tuple[Kind, JSON, str]], timeout_seconds: float) -> None:
+    """Until each is away, or another of its name is there."""
+    deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
+    for kind, obj, uid in gone:
+        while True:
+            try:
+                current = await session.client.get(kind, meta.name(obj), namespace=meta.namespace(obj) or None)
+            except NotFound:
+                break
+            if uid and meta.uid(current) != uid:
+                break
+            if time.monotonic() >= deadline:
+                raise Failed(f"timed out waiting for the condition on {shown(kind, meta.name(obj))}")
+            await asyncio.sleep(_POLL_SECONDS)
