@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import orjson
@@ -155,6 +155,10 @@ def inspector(call: Call, gvk: GVK, raw: bytes = b"") -> Callable[[JSON], None]:
     return inspect
 
 
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object with all its members, also those of one name."""
+
+
 def _duplicates(raw: bytes, obj: JSON) -> list[str]:
     """Paths of keys that stand twice in one JSON object.
 
@@ -163,18 +167,21 @@ def _duplicates(raw: bytes, obj: JSON) -> list[str]:
     """
     if not raw or raw[:1] != b"{" or raw.count(b'":') <= orjson.dumps(obj).count(b'":'):
         return []
-    found: list[str] = []
-
-    def pairs(items: list[tuple[str, Any]]) -> JSON:
-        seen: JSON = {}
-        for key, value in items:
-            if key in seen:
-                found.append(key)
-            seen[key] = value
-        return seen
-
     try:
-        json.loads(raw, object_pairs_hook=pairs)
-    except ValueError:
+        return list(_repeated(json.loads(raw, object_pairs_hook=_Pairs), ""))
+    except (ValueError, RecursionError):
         return []
-    return found
+
+
+def _repeated(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, _Pairs):
+        seen: set[str] = set()
+        for key, each in value:
+            below = f"{path}.{key}" if path else key
+            if key in seen:
+                yield below
+            seen.add(key)
+            yield from _repeated(each, below)
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _repeated(each, f"{path}[{index}]")

@@ -31,6 +31,8 @@ _VERBS: Final[dict[str, Endpoint]] = {
 }
 _SCALE: Final[dict[str, Endpoint]] = {"get": scaling.get, "update": scaling.update, "patch": scaling.patched}
 _AS_OBJECT: Final[dict[str, Endpoint]] = {"get": reading.get, "update": writing.update, "patch": writing.patch}
+_ON_COLLECTIONS: Final = frozenset({"list", "watch", "deletecollection"})
+_ON_ONE: Final = frozenset({"create", "update", "patch"})  # to the collection, the others to one object
 _STREAMED: Final = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 _NOT_ALLOWED: Final = "the server does not allow this method on the requested resource"
 _NO_RESOURCE: Final = "the server could not find the requested resource"
@@ -44,23 +46,16 @@ async def answer(call: Call, parts: Parts) -> Answer:
     resource = parts.resources.find(info.group, info.version, info.resource)
     if resource is None:
         raise errors.NotFound(_NO_RESOURCE)
-    if (
-        resource.kind.namespaced
-        and not info.namespace
-        and (info.name or info.verb == "create")
-        and info.verb not in ("list", "watch", "deletecollection")
-    ):
-        raise errors.NotFound(_NO_RESOURCE)
-    if info.namespace and not resource.kind.namespaced:
-        if info.resource != "namespaces":
+    if resource.kind.namespaced and not info.namespace and (info.name or info.verb == "create"):
+        if info.verb not in _ON_COLLECTIONS:
             raise errors.NotFound(_NO_RESOURCE)
-        info.namespace = ""  # for the authorizer a namespace is in itself; it is stored in none
     if info.subresource:
         return await _subresource(call, resource, parts)
     if resource.store is None:
         return await _action(call, resource, parts)
     endpoint = _VERBS.get(info.verb)
-    if endpoint is None or info.verb not in resource.kind.verbs:
+    misplaced = bool(info.name) == (info.verb == "create") if info.verb in _ON_ONE else False
+    if endpoint is None or misplaced or info.verb not in resource.kind.verbs:
         raise errors.MethodNotAllowed(_NOT_ALLOWED)
     return await endpoint(call, resource, parts)
 
