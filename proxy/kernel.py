@@ -38,13 +38,13 @@ class KernelError(OSError):
 async def _run(*command: str, text: str = "") -> str:
     process = await asyncio.create_subprocess_exec(
         *command,
-        stdin=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            out, problem = await process.communicate(text.encode())
+            out, problem = await process.communicate(text.encode() if text else None)
     except TimeoutError as error:
         process.kill()
         await process.wait()
