@@ -130,7 +130,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A namespace of the test's own, removed afterwards without waiting for it."""
     name = f"t-{secrets.token_hex(3)}"
-    cluster.kubectl("create", "namespace", name)
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     cluster.tried("delete", "namespace", name, "--wait=false")
 
