@@ -57,7 +57,7 @@ class ResourceStore:
 
     def key(self, namespace: str, name: str) -> str:
         """Where an object is stored."""
-        return f"{self.prefix}{namespace}/{name}" if namespace else self.prefix + name
+        return f"{self.prefix}{namespace}/{name}" if self.kind.namespaced else self.prefix + name
 
     def not_found(self, name: str) -> StatusError:
         return errors.not_found(self.kind.group, self.kind.plural, name)

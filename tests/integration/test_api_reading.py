@@ -112,7 +112,8 @@ def test_who_is_let_in(server: APIServerProcess) -> None:
     refused = server.request("GET", MAPS, token="jane-token")
     assert refused.code == 403
     assert refused.json()["message"] == (
-        'configmaps is forbidden: User "jane" cannot list resource "configmaps" in API group "" in the namespace "reading"'
+        'configmaps is forbidden: User "jane" cannot list resource "configmaps" in API group "" '
+        'in the namespace "reading"'
     )
     assert (
         server.request("GET", MAPS, token="")
