@@ -75,9 +75,10 @@ async def ensure_masquerade(*, pod_cidr: str, cluster_cidr: str) -> None:
 
 
 async def _run(command: list[str], text: str = "") -> None:
+    stdin = asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command, stdin=stdin, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    _, err = await process.communicate(text.encode())
+    _, err = await process.communicate(text.encode() or None)
     if process.returncode:
         raise OSError(f"{' '.join(command)}: {err.decode(errors='replace').strip()}")

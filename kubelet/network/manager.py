@@ -15,7 +15,7 @@ import orjson
 from ..settings import Settings
 from . import kernel
 from .cni import bridge_conflist
-from .overlay import VXLAN_OVERHEAD_BYTES, Overlay, wanted
+from .overlay import VXLAN_OVERHEAD_BYTES, Overlay, Peer, wanted
 
 JSON = dict[str, Any]
 
@@ -48,7 +48,6 @@ class Network:
         self._nodes = nodes
         self._on_ready = on_ready
         self._changed = asyncio.Event()
-        self._overlay: Overlay | None = None
         self._pod_cidr = ""
         self.ready = False
 
@@ -91,27 +90,29 @@ class Network:
         pod_cidr = settings.pod_cidr or ((self._node() or {}).get("spec") or {}).get("podCIDR") or ""
         if not pod_cidr:
             return
-        if self._overlay is None or pod_cidr != self._pod_cidr:
-            self._overlay, self._pod_cidr = await asyncio.to_thread(self._begin, pod_cidr), pod_cidr
+        if pod_cidr != self._pod_cidr:
+            kernel.set_sysctls()
+            self._pod_cidr = pod_cidr
         await kernel.ensure_masquerade(pod_cidr=pod_cidr, cluster_cidr=settings.cluster_cidr)
         peers = wanted(self._nodes(), settings.node_name)
-        await asyncio.to_thread(self._overlay.set_up)
-        if changed := await asyncio.to_thread(self._overlay.sync, peers):
+        if changed := await asyncio.to_thread(self._apply, pod_cidr, peers):
             log.info("overlay: %d entries changed, %d peers", changed, len(peers))
         self._set_ready()
 
-    def _begin(self, pod_cidr: str) -> Overlay:
+    def _apply(self, pod_cidr: str, peers: set[Peer]) -> int:
+        """In a thread, with a netlink socket of its own: pyroute2's belong to the thread that opened them."""
         from pyroute2 import IPRoute
 
-        overlay = Overlay(IPRoute(), node_ip=self._settings.node_ips[0], pod_cidr=pod_cidr)
-        kernel.set_sysctls()
-        overlay.set_up()
-        _, mtu = overlay.underlay()
+        with IPRoute() as ipr:
+            overlay = Overlay(ipr, node_ip=self._settings.node_ips[0], pod_cidr=pod_cidr)
+            overlay.set_up()
+            _, mtu = overlay.underlay()
+            changed = overlay.sync(peers)
         config = bridge_conflist(
             name=NETWORK_NAME, pod_cidr=pod_cidr, mtu=mtu - VXLAN_OVERHEAD_BYTES, bridge=BRIDGE
         )
         _write(self._settings.cni_conf_dir / CONFLIST, orjson.dumps(config, option=orjson.OPT_INDENT_2))
-        return overlay
+        return changed
 
     def _set_ready(self) -> None:
         if not self.ready:

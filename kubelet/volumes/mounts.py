@@ -10,7 +10,7 @@ MS_NOSUID, MS_NODEV = 2, 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def mount_tmpfs(target: Path, *, size_bytes: int = 0, mode: int = 0o777) -> None:
+def mount_tmpfs(target: Path, *, size_bytes: int = 0, mode: int = 0o1777) -> None:
     """A file system in memory; its content never reaches a disk (but swap)."""
     options = f"mode={mode:o}" + (f",size={size_bytes}" if size_bytes else "")
     result = _libc.mount(b"tmpfs", os.fsencode(target), b"tmpfs", MS_NOSUID | MS_NODEV, options.encode())
