@@ -27,6 +27,7 @@ class DeploymentController:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._events = context.events.named("deployment-controller")
         self._client = context.client
         self._queue: WorkQueue[str] = WorkQueue("deployment")
         self._claimer = Claimer(context.client, kinds.DEPLOYMENT, kinds.REPLICA_SET)
@@ -74,7 +75,7 @@ class DeploymentController:
         selector = labels.from_label_selector(deployment["spec"].get("selector"))
         if not selector.requirements:
             message = "This deployment is selecting all pods. A non-empty selector is required."
-            self._context.events.event(deployment, "Warning", "SelectingAll", message)
+            self._events.event(deployment, "Warning", "SelectingAll", message)
             return None
         mine = self._sets.by_index("controller", meta.uid(deployment))
         orphans = self._sets.by_index("orphans", meta.namespace(deployment))
@@ -149,11 +150,11 @@ class DeploymentController:
         except errors.StatusError as error:
             message = f'Failed to create new replica set "{meta.name(body)}": {error}'
             await self._set_condition(deployment, "False", "ReplicaSetCreateError", message)
-            self._context.events.event(deployment, "Warning", "ReplicaSetCreateError", message)
+            self._events.event(deployment, "Warning", "ReplicaSetCreateError", message)
             raise
         if size:
             message = f"Scaled up replica set {meta.name(made)} from 0 to {size}"
-            self._context.events.event(deployment, "Normal", "ScalingReplicaSet", message)
+            self._events.event(deployment, "Normal", "ScalingReplicaSet", message)
         await self._note_revision(deployment, revision)
         return made
 
@@ -205,7 +206,7 @@ class DeploymentController:
             if before != after:
                 direction = "up" if after > before else "down"
                 message = f"Scaled {direction} replica set {meta.name(each)} from {before} to {after}"
-                self._context.events.event(deployment, "Normal", "ScalingReplicaSet", message)
+                self._events.event(deployment, "Normal", "ScalingReplicaSet", message)
         return result
 
     async def _delete_history(self, deployment: JSON, old: list[JSON]) -> None:

@@ -16,9 +16,14 @@ from controllers.context import Context, Controller
 from controllers.deployment import DeploymentController
 from controllers.endpoints import EndpointsController
 from controllers.endpointslice import EndpointSliceController
+from controllers.garbagecollector import GarbageCollector
+from controllers.namespace import NamespaceController
 from controllers.nodeipam import NodeIpamController
+from controllers.nodelifecycle import NodeLifecycleController
+from controllers.podgc import PodGarbageCollector
 from controllers.replicaset import ReplicaSetController
 from controllers.serviceaccount import RootCAPublisher, ServiceAccountController
+from controllers.tainteviction import TaintEvictionController
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +40,11 @@ CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
     "certificatesigningrequest-cleaner-controller": CleaningController,
     "bootstrap-signer-controller": BootstrapSigner,
     "token-cleaner-controller": TokenCleaner,
+    "node-lifecycle-controller": NodeLifecycleController,
+    "taint-eviction-controller": TaintEvictionController,
+    "pod-garbage-collector-controller": PodGarbageCollector,
+    "namespace-controller": NamespaceController,
+    "garbage-collector-controller": GarbageCollector,  # the last: it shares the informers that the others made
 }
 ALIASES = {
     "serviceaccount": "serviceaccount-controller",
@@ -53,7 +63,6 @@ ALIASES = {
     "namespace": "namespace-controller",
     "podgc": "pod-garbage-collector-controller",
     "garbagecollector": "garbage-collector-controller",
-    "ttl-after-finished": "ttl-after-finished-controller",
 }
 
 

@@ -65,6 +65,7 @@ class NodeIpamController:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._events = context.events.named("cidrAllocator")
         self._client = context.client
         self._queue: WorkQueue[str] = WorkQueue("cidrallocator")
         options = context.options
@@ -102,9 +103,7 @@ class NodeIpamController:
         if uid != meta.uid(node):
             cidr = self._ranges.take() or ""
         if not cidr:
-            self._context.events.event(
-                node, "Normal", "CIDRNotAvailable", f"Node {name} status is now: CIDRNotAvailable"
-            )
+            self._events.event(node, "Normal", "CIDRNotAvailable", f"Node {name} status is now: CIDRNotAvailable")
             return 30.0
         self._given[name] = (meta.uid(node), cidr)
         body = {"metadata": {"uid": meta.uid(node)}, "spec": {"podCIDR": cidr, "podCIDRs": [cidr]}}

@@ -28,6 +28,7 @@ class ReplicaSetController:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._events = context.events.named("replicaset-controller")
         self._client = context.client
         self._queue: WorkQueue[str] = WorkQueue("replicaset")
         self._expectations = Expectations()
@@ -153,9 +154,9 @@ class ReplicaSetController:
             pod = await self._client.create(kinds.POD, body)
         except _REFUSED as error:
             if not (isinstance(error, errors.Forbidden) and "is being terminated" in error.message):
-                self._context.events.event(replica_set, "Warning", "FailedCreate", f"Error creating: {error}")
+                self._events.event(replica_set, "Warning", "FailedCreate", f"Error creating: {error}")
             raise
-        self._context.events.event(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {meta.name(pod)}")
+        self._events.event(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {meta.name(pod)}")
 
     async def _delete(self, key: str, replica_set: JSON, pods: list[JSON]) -> None:
         self._expectations.expect_deletions(key, [meta.uid(pod) for pod in pods])
@@ -174,7 +175,7 @@ class ReplicaSetController:
             self._expectations.deletion_observed(key, meta.uid(pod))
         except _REFUSED as error:
             self._expectations.deletion_observed(key, meta.uid(pod))
-            self._context.events.event(replica_set, "Warning", "FailedDelete", f"Error deleting: {error}")
+            self._events.event(replica_set, "Warning", "FailedDelete", f"Error deleting: {error}")
             raise
         else:
-            self._context.events.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
+            self._events.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")

@@ -6,6 +6,7 @@ without end is cut off by a token bucket. So a component in trouble does not bec
 """
 
 import asyncio
+import copy
 import logging
 import time
 from collections import OrderedDict
@@ -68,6 +69,12 @@ class EventRecorder:
         self._series: OrderedDict[tuple[str, ...], _Series] = OrderedDict()
         self._similar: OrderedDict[tuple[str, ...], _Similar] = OrderedDict()
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def named(self, component: str) -> "EventRecorder":
+        """The same recorder, speaking as another component."""
+        made = copy.copy(self)
+        made._component = component
+        return made
 
     def event(self, obj: JSON, type_: str, reason: str, message: str, *, field_path: str = "") -> None:
         """Note an event of type `Normal` or `Warning` about an object, which needs its apiVersion and kind."""

@@ -69,6 +69,7 @@ class Informer:
     def __init__(self, client: Client, selection: Selection, *, transform: Transform | None = None) -> None:
         self.kind = selection.kind
         self.last_sync = float("-inf")  # monotonic time of the last event, bookmark or list
+        self.last_failure = float("-inf")  # monotonic time of the last break
         self.resource_version = ""
         self._client = client
         self._selection = selection
@@ -142,6 +143,7 @@ class Informer:
             except Exception:  # a document that can't be read: whatever it was, the loop must live on
                 log.exception("%s: reflector failed, listing again", self.kind.resource)
                 version = ""
+            self.last_failure = time.monotonic()
             await asyncio.sleep(next(backoff))
 
     async def _list(self, version: str) -> None:
@@ -244,7 +246,7 @@ class InformerFactory:
         self._client = client
         self._informers: dict[tuple[Selection, Transform | None], Informer] = {}
         self._group: asyncio.TaskGroup | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[Informer, asyncio.Task[None]] = {}
 
     def informer(
         self,
@@ -267,10 +269,10 @@ class InformerFactory:
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Run every reflector until cancelled, or until `stop` is set."""
         async with asyncio.TaskGroup() as self._group:
-            for informer in self._informers.values():
+            for informer in list(self._informers.values()):
                 self._start(informer)
             await (stop or asyncio.Event()).wait()
-            for task in self._tasks:
+            for task in self._tasks.values():
                 task.cancel()
 
     async def wait_synced(self) -> None:
@@ -278,9 +280,21 @@ class InformerFactory:
         for informer in list(self._informers.values()):
             await informer.wait_synced()
 
+    def has(self, kind: Kind) -> bool:
+        """Whether somebody has asked for all of that kind, whole."""
+        return (Selection(kind), None) in self._informers
+
+    def drop(self, informer: Informer) -> None:
+        """Stop an informer whose kind is no longer served, and forget it."""
+        self._informers = {key: each for key, each in self._informers.items() if each is not informer}
+        task = self._tasks.pop(informer, None)
+        if task:
+            task.cancel()
+
     def _start(self, informer: Informer) -> None:
         if self._group:
-            self._tasks.append(self._group.create_task(informer.reflect(), name=f"reflect {informer.kind.resource}"))
+            task = self._group.create_task(informer.reflect(), name=f"reflect {informer.kind.resource}")
+            self._tasks[informer] = task
 
 
 def _backoff() -> Iterator[float]:

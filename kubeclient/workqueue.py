@@ -211,7 +211,8 @@ async def work(queue: WorkQueue[K], reconcile: Callable[[K], Awaitable[float | N
     """Run workers until the queue is shut down (or the task cancelled).
 
     `reconcile` brings one key's state about; it may ask for another look by returning seconds. What it raises is
-    logged and the key comes again, rate limited. A Conflict is not worth a line: the cache was a step behind.
+    logged and the key comes again, rate limited. That something is there already, or has another
+    version, is not worth a line: the cache was a step behind.
     """
 
     async def worker() -> None:
@@ -233,7 +234,7 @@ async def work(queue: WorkQueue[K], reconcile: Callable[[K], Awaitable[float | N
 async def _attempt(queue: WorkQueue[K], reconcile: Callable[[K], Awaitable[float | None]], key: K) -> None:
     try:
         again = await reconcile(key)
-    except errors.Conflict as error:
+    except (errors.Conflict, errors.AlreadyExists) as error:
         log.debug("%s: %s: %s", queue.name, key, error)
         queue.add_rate_limited(key)
     except (errors.StatusError, Unreachable) as error:

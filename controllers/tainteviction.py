@@ -1,0 +1,114 @@
+"""Pods leave nodes with NoExecute taints, each when its tolerations run out.
+
+Time counts from when the taint was added (it says so itself) or the pod made, whichever is later: a restart of this
+process prolongs nothing. A taint that goes in time takes the eviction along, since the state is looked at again then.
+"""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from apimachinery import errors, kinds, meta
+from controllers import nodehealth, objects
+from controllers.context import Context
+from kubeclient.rest import STRATEGIC_MERGE_PATCH
+from kubeclient.workqueue import WorkQueue, work
+
+log = logging.getLogger(__name__)
+
+JSON = dict[str, Any]
+WORKERS = 8
+
+
+def seconds_left(pod: JSON, taints: list[JSON], *, now: datetime) -> float | None:
+    """Seconds until a pod is to go, at most 0 for at once; None for never."""
+    if not taints:
+        return None
+    tolerated = nodehealth.toleration_seconds(pod, taints)
+    if not tolerated:
+        return tolerated
+    stamps = [each["timeAdded"] for each in taints if each.get("timeAdded")]
+    began = max([*map(meta.parse_time, stamps), meta.parse_time(pod["metadata"]["creationTimestamp"])])
+    return tolerated - (now - began).total_seconds()
+
+
+class TaintEvictionController:
+    """Deletes pods that a NoExecute taint drives out."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._client = context.client
+        self._events = context.events.named("taint-eviction-controller")
+        self._queue: WorkQueue[str] = WorkQueue("noexec_taint_pod")
+        self._nodes = context.informers.informer(kinds.NODE)
+        self._pods = context.informers.informer(kinds.POD)
+        self._pods.add_index("node", lambda pod: [pod["spec"].get("nodeName") or ""])
+        self._pods.add_handler(on_add=self._pod_added, on_update=self._pod_updated)
+        self._nodes.add_handler(on_add=self._node_added, on_update=self._node_updated)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await work(self._queue, self._reconcile, workers=WORKERS)
+
+    def _pod_added(self, pod: JSON) -> None:
+        if self._taints(pod):
+            self._queue.add(meta.key(pod))
+
+    def _pod_updated(self, old: JSON, new: JSON) -> None:
+        placed = [(each["spec"].get("nodeName"), each["spec"].get("tolerations")) for each in (old, new)]
+        if placed[0] != placed[1]:
+            self._pod_added(new)
+
+    def _node_added(self, node: JSON) -> None:
+        if _no_execute(node):
+            self._enqueue_pods(node)
+
+    def _node_updated(self, old: JSON, new: JSON) -> None:
+        if _no_execute(old) != _no_execute(new):
+            self._enqueue_pods(new)
+
+    def _enqueue_pods(self, node: JSON) -> None:
+        for pod in self._pods.by_index("node", meta.name(node)):
+            self._queue.add(meta.key(pod))
+
+    def _taints(self, pod: JSON) -> list[JSON]:
+        node = self._nodes.get(pod["spec"].get("nodeName") or "")
+        return _no_execute(node) if node else []
+
+    async def _reconcile(self, key: str) -> float | None:
+        pod = self._pods.get(key)
+        if pod is None or meta.is_deleting(pod) or objects.is_finished(pod):
+            return None
+        left = seconds_left(pod, self._taints(pod), now=self._context.clock())
+        if left is None or left > 0:
+            return left
+        await self._evict(pod)
+        return None
+
+    async def _evict(self, pod: JSON) -> None:
+        name, space = meta.name(pod), meta.namespace(pod)
+        self._events.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {space}/{name}")
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "DeletionByTaintManager",
+            "message": "Taint manager: deleting due to NoExecute taint",
+            "lastTransitionTime": meta.now(),
+        }
+        body = {"metadata": {"uid": meta.uid(pod)}, "status": {"conditions": [condition]}}
+        try:
+            await self._client.patch(
+                kinds.POD,
+                name,
+                body,
+                namespace=space,
+                subresource="status",
+                content_type=STRATEGIC_MERGE_PATCH,
+            )
+            await self._client.delete(kinds.POD, name, namespace=space, uid=meta.uid(pod))
+        except errors.NotFound:
+            return
+
+
+def _no_execute(node: JSON) -> list[JSON]:
+    return [each for each in node["spec"].get("taints") or () if each["effect"] == "NoExecute"]
