@@ -243,7 +243,7 @@ class RBAC:
         missing: list[str] = []
         for binding in self._bindings(user, namespace):
             if self._rules(binding, missing):
-                found += self._raw(binding)
+                found += [rule for rule in self._raw(binding) if rule not in found]
         return found, ", ".join(missing)
 
     def _raw(self, binding: _Binding) -> list[JSON]:

@@ -73,8 +73,17 @@ def role_object(spec: RoleSpec) -> JSON:
     obj["metadata"]["labels"] |= dict(spec.labels)
     if spec.aggregate:
         obj["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": {spec.aggregate: "true"}}]}
-    obj["rules"] = list(spec.rules)
+    obj["rules"] = list(spec.rules) or _summed(spec)
     return obj
+
+
+def _summed(spec: RoleSpec) -> list[JSON]:
+    """The rules of the default roles that an aggregating one sums up, for who reads the object."""
+    parts = [each for each in CLUSTER_ROLES if spec.aggregate and (spec.aggregate, "true") in each.labels]
+    found: list[JSON] = []
+    for part in parts:
+        found += [rule for rule in (list(part.rules) or _summed(part)) if rule not in found]
+    return found
 
 
 def binding_object(spec: BindingSpec) -> JSON:
