@@ -70,8 +70,6 @@ class Streaming:
         pod = await self._get(kinds.POD, info.namespace, info.name)
         if info.subresource == "log":
             return await self._log(request, pod, options)
-        if not is_upgrade(request):
-            raise errors.BadRequest("Upgrade request required")
         if info.subresource == "portforward":
             path = f"/portForward/{info.namespace}/{info.name}"
             ports = [value for key, value in request.query.items() if key == "ports"]
@@ -82,6 +80,8 @@ class Streaming:
             query = [(there, "1") for here, there in _STREAM_FLAGS if options.get(here, "0") in _TRUE]
             query += [("command", value) for key, value in request.query.items() if key == "command"]
         target = self._kubelets.target(await self._node(pod, f"pod {info.name} does not have a host assigned"))
+        if not is_upgrade(request):
+            raise errors.BadRequest("Upgrade request required")
         outcome = await tunnel(request, target, f"{path}?{urlencode(query)}" if query else path)
         return _passed_on(outcome) if isinstance(outcome, Refusal) else outcome
 
