@@ -8,7 +8,10 @@ version before, and entries that the change doesn't touch are passed on as they 
 Rules and wording of the API's "Server-Side Apply" page; entries are never changed in place, only replaced.
 """
 
+from functools import lru_cache
 from typing import Any, Final
+
+import orjson
 
 from apimachinery.definitions import Type, typed
 from apimachinery.kinds import GVK
@@ -50,6 +53,7 @@ _ALWAYS_THERE: Final[FieldSet] = {
     },
     "f:status": {},
 }
+_BESIDE_SPEC: Final[FieldSet] = {key: inner for key, inner in _ALWAYS_THERE.items() if key != "f:spec"}
 # The other part of an object with a status is put back by every write, so that write doesn't own it.
 RESET: Final[dict[str, tuple[str, ...]]] = {"": ("f:status",), "status": ("f:spec",)}
 
@@ -168,11 +172,26 @@ def first_apply(live: JSON, plan: Plan, subresource: str = "") -> JSON:
 
 
 def _fields_of_new(new: JSON, plan: Plan, subresource: str) -> FieldSet:
-    fields = added(new, plan)
+    spec = new.get("spec")
+    if isinstance(spec, dict) and plan.fields is not None:
+        fields = added({key: value for key, value in new.items() if key != "spec"}, plan)
+        if of_spec := _fields_of_new_spec(plan, orjson.dumps(spec)):
+            fields["f:spec"] = of_spec
+    else:
+        fields = added(new, plan)
     for key in RESET.get(subresource, ()):
         fields.pop(key, None)
-    _disown(fields, _ALWAYS_THERE)
+    _disown(fields, _BESIDE_SPEC)
     return strip(fields)
+
+
+@lru_cache(maxsize=512)
+def _fields_of_new_spec(plan: Plan, spec: bytes) -> FieldSet:
+    """The fields of a spec; shared, so never changed. The pods of one template come with the same spec."""
+    fields = added({"spec": orjson.loads(spec)}, plan)
+    _disown(fields, _ALWAYS_THERE)
+    found: FieldSet = fields.get("f:spec", {})
+    return found
 
 
 def _disown(fields: FieldSet, containers: FieldSet) -> None:
