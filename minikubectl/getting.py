@@ -1,9 +1,9 @@
 """`get`: tables that the server prints, or objects in the form asked for; once, or as they change."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -12,6 +12,7 @@ from apimachinery.errors import Expired, NotFound
 from apimachinery.kinds import Kind
 from kubeclient import watching
 from kubeclient.rest import resource_path
+from kubeclient.watching import WatchEvent
 from minikubectl import jsonpath
 from minikubectl.cli import cli
 from minikubectl.output import bare, print_objects
@@ -21,17 +22,19 @@ from minikubectl.tables import ACCEPT, Layout, Printer
 
 JSON = dict[str, Any]
 
+LISTED: Final = "LISTED"
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """Which objects, in which form."""
 
-    everywhere: bool
-    label_selector: str
-    field_selector: str
-    form: str
-    sort_by: str
-    managed_fields: bool
+    form: str = "json"
+    everywhere: bool = False
+    label_selector: str = ""
+    field_selector: str = ""
+    sort_by: str = ""
+    managed_fields: bool = False
 
     @property
     def is_table(self) -> bool:
@@ -205,29 +208,31 @@ async def _print_objects(session: Session, targets: list[Target], what: Query, i
 async def _watch(session: Session, target: Target, what: Query, layout: Layout, *, headers: bool, listed: bool) -> None:
     kind = target.kind
     printer = Printer(replace(layout, namespace=what.everywhere and kind.namespaced), headers=headers)
-    async for event, first in changes(session, target, what):
-        if first and not listed:
+    async for event in changes(session, target, what):
+        if event.type == LISTED and not listed:
             continue
         if what.is_table:
-            for line in printer.lines(event):
+            for line in printer.lines(event.object):
                 click.echo(line)
         else:
-            print_objects([(kind, event if what.managed_fields else bare(event))], what.form, single=True)
+            obj = event.object if what.managed_fields else bare(event.object)
+            print_objects([(kind, obj)], what.form, single=True)
 
 
-async def changes(session: Session, target: Target, what: Query) -> AsyncIterator[tuple[JSON, bool]]:
-    """What is there, then what changes: (table or object, whether it was there at first); for ever."""
+async def changes(session: Session, target: Target, what: Query) -> AsyncGenerator[WatchEvent, None]:
+    """What is there (LISTED: objects, or one table), then what changes; for ever."""
     kind = target.kind
     path = resource_path(kind, namespace=space_of(session, kind, everywhere=what.everywhere))
     headers = {"Accept": ACCEPT if what.is_table else "application/json"}
     params = what.params(target.names[0] if target.names else "")
+    head = {"apiVersion": kind.api_version, "kind": kind.kind}
     version = ""
     while True:
         if not version:
             listed = await session.client.request("GET", path, params=params, headers=headers)
             version = listed["metadata"]["resourceVersion"]
-            for each in [listed] if what.is_table else listed["items"]:
-                yield (each if what.is_table else {"apiVersion": kind.api_version, "kind": kind.kind, **each}), True
+            for each in [listed] if what.is_table else [{**head, **each} for each in listed["items"] or ()]:
+                yield WatchEvent(LISTED, each)
         watch = {**params, "watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
         response = await session.client.raw("GET", path, params=watch, headers=headers, timeout_seconds=None)
         try:
@@ -236,7 +241,7 @@ async def changes(session: Session, target: Target, what: Query) -> AsyncIterato
                     for event in batch:
                         version = _version(event.object) or version
                         if event.type != "BOOKMARK":
-                            yield event.object, False
+                            yield event
         except Expired:
             version = ""
 

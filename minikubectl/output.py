@@ -19,11 +19,15 @@ JSON = dict[str, Any]
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Texts of several lines stay several lines."""
+    """Texts of several lines stay several lines; what looks like a number or a date gets double quotes."""
 
 
 def _text(dumper: Any, value: str) -> Any:
-    style = "|" if "\n" in value and not any(line.endswith(" ") for line in value.split("\n")) else None
+    style = None
+    if "\n" in value and not any(line.endswith(" ") for line in value.split("\n")):
+        style = "|"
+    elif dumper.resolve(yaml.ScalarNode, value, (True, False)) != "tag:yaml.org,2002:str":
+        style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

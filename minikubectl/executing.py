@@ -1,0 +1,151 @@
+"""`exec`: a command in a container, its streams ours, its exit code ours; with -t a terminal.
+
+Standard input is read by a thread of its own, as not every kind of it (a file, say) can be awaited; the thread is let
+go at the end, when it may still be waiting for a key.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import aiohttp
+import click
+import orjson
+
+from apimachinery import kinds, meta
+from apimachinery.streams import channels
+from kubeclient.rest import resource_path
+from minikubectl import pods
+from minikubectl.cli import cli
+from minikubectl.session import Failed, Session, command
+
+JSON = dict[str, Any]
+Socket = aiohttp.ClientWebSocketResponse[bool]
+
+_CHUNK_BYTES: Final = 32 * 1024
+_CHUNKS_AHEAD: Final = 4
+
+
+@command(cli, "exec", context_settings={"ignore_unknown_options": False})
+@click.argument("what")
+@click.argument("line", nargs=-1, type=click.UNPROCESSED)
+@click.option("-c", "--container", default="", help="Which container.")
+@click.option("-i", "--stdin", is_flag=True, help="Pass standard input.")
+@click.option("-t", "--tty", "terminal", is_flag=True, help="Standard input is a terminal.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only what the command prints.")
+async def execute(
+    session: Session, what: str, line: tuple[str, ...], container: str, stdin: bool, terminal: bool, quiet: bool
+) -> int:
+    """Run a command in a container: POD | TYPE/NAME [-c CONTAINER] -- COMMAND [ARGS...]."""
+    if not line:
+        raise Failed("you must specify at least one command for the container")
+    pod = await pods.pick(session, what)
+    phase = (pod.get("status") or {}).get("phase")
+    if phase in ("Succeeded", "Failed"):
+        raise Failed(f"cannot exec into a container in a completed pod; current phase is {phase}")
+    if terminal and stdin and not sys.stdin.isatty():
+        if not quiet:
+            click.echo("Unable to use a TTY - input is not a terminal or the right kind of file", err=True)
+        terminal = False
+    params = {
+        "command": list(line),
+        "container": pods.container_of(pod, container),
+        "stdout": "true",
+        **({"stdin": "true"} if stdin else {}),
+        **({"tty": "true"} if terminal else {"stderr": "true"}),
+    }
+    space = meta.namespace(pod) or session.namespace
+    path = resource_path(kinds.POD, namespace=space, name=meta.name(pod), subresource="exec")
+    async with session.client.websocket(path, params=params, protocols=channels.PROTOCOLS) as socket:
+        with _raw_terminal(terminal and stdin):
+            status = await _converse(socket, stdin, terminal)
+    code = channels.exit_code(status)
+    if code is None:
+        raise Failed(str(status.get("message") or "the connection ended before the command did"))
+    if code and not quiet:
+        click.echo(f"command terminated with exit code {code}", err=True)
+    return code
+
+
+async def _converse(socket: Socket, stdin: bool, terminal: bool) -> JSON:
+    """Carry the streams until the command ends; the Status it ends with."""
+    senders: list[asyncio.Task[None]] = []
+    if stdin:
+        senders.append(asyncio.create_task(_send_input(socket)))
+    if terminal:
+        senders.append(asyncio.create_task(_send_sizes(socket)))
+    status: JSON = {}
+    try:
+        async for message in socket:
+            if message.type != aiohttp.WSMsgType.BINARY or not message.data:
+                continue
+            channel, data = channels.decode(message.data)
+            if channel == channels.ERROR:
+                status = orjson.loads(data)
+            elif channel in (channels.STDOUT, channels.STDERR):
+                stream = sys.stdout.buffer if channel == channels.STDOUT else sys.stderr.buffer
+                stream.write(data)
+                stream.flush()
+    finally:
+        for sender in senders:
+            sender.cancel()
+        await asyncio.gather(*senders, return_exceptions=True)
+    return status
+
+
+async def _send_input(socket: Socket) -> None:
+    loop = asyncio.get_running_loop()
+    chunks: asyncio.Queue[bytes] = asyncio.Queue(_CHUNKS_AHEAD)
+
+    def read() -> None:
+        while True:
+            chunk = os.read(sys.stdin.fileno(), _CHUNK_BYTES)
+            try:
+                asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
+            except (RuntimeError, asyncio.CancelledError):
+                return  # the command has ended, and the loop with it
+            if not chunk:
+                return
+
+    threading.Thread(target=read, daemon=True, name="stdin").start()
+    while chunk := await chunks.get():
+        await socket.send_bytes(channels.encode(channels.STDIN, chunk))
+    if socket.protocol == channels.V5:
+        await socket.send_bytes(channels.close(channels.STDIN))
+
+
+async def _send_sizes(socket: Socket) -> None:
+    changed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGWINCH, changed.set)
+    try:
+        while True:
+            size = shutil.get_terminal_size()
+            data = channels.encode_resize(size.columns, size.lines)
+            await socket.send_bytes(channels.encode(channels.RESIZE, data))
+            changed.clear()
+            await changed.wait()
+    finally:
+        loop.remove_signal_handler(signal.SIGWINCH)
+
+
+@contextmanager
+def _raw_terminal(wanted: bool) -> Iterator[None]:
+    """Every key goes to the container, Ctrl-C too; put back whatever happens."""
+    if not wanted:
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    tty.setraw(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
