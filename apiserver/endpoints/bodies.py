@@ -20,6 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from apimachinery import errors, schemas
 from apimachinery.kinds import GVK
 from apimachinery.meta import JSON
+from apiserver.registry.strategy import Context
 from apiserver.request import Call
 
 LIMIT_BYTES: Final = 3 * 1024 * 1024
@@ -91,14 +92,19 @@ def _from_yaml(raw: bytes) -> Any:
         raise errors.BadRequest(f"error converting YAML to JSON: yaml: {error}") from error
 
 
-async def read_object(call: Call, gvk: GVK) -> JSON:
-    """The object of a create or an update, of the kind expected, without nulls and unknown fields."""
+async def read_object(call: Call, gvk: GVK, ctx: Context | None = None) -> JSON:
+    """The object of a create or an update, of the kind expected, without nulls and unknown fields.
+
+    `ctx` is told if the schema finds nothing wrong with it.
+    """
     raw = await read(call)
     if not raw:
         raise errors.BadRequest(f"the object provided is unrecognized (must be of type {gvk.kind}): empty body")
     obj = await decode(call, raw)
     obj = checked_kind(obj, gvk)
-    inspector(call, gvk, raw)(obj)
+    clean = inspector(call, gvk, raw)(obj)
+    if ctx is not None:
+        ctx.checked = clean
     return obj
 
 
@@ -133,16 +139,20 @@ def checked_kind(obj: Any, gvk: GVK) -> JSON:
     return checked
 
 
-def inspector(call: Call, gvk: GVK, raw: bytes = b"") -> Callable[[JSON], None]:
-    """A check of an object's fields by this call's `fieldValidation`; drops nulls and what is unknown."""
+def inspector(call: Call, gvk: GVK, raw: bytes = b"") -> Callable[[JSON], bool]:
+    """A check of an object's fields by this call's `fieldValidation`; drops nulls and what is unknown.
+
+    It answers whether the schema found nothing wrong from the start.
+    """
     validation = call.query.get("fieldValidation") or "Warn"
     if validation not in _VALIDATIONS:
         text = f'fieldValidation: Unsupported value: "{validation}": supported values: "Ignore", "Strict", "Warn"'
         raise errors.BadRequest(text)
 
-    def inspect(obj: JSON) -> None:
+    def inspect(obj: JSON) -> bool:
         faults = [f'duplicate field "{path}"' for path in _duplicates(raw, obj)] if validation != "Ignore" else []
-        if not schemas.quick(gvk, obj):
+        clean = schemas.quick(gvk, obj)
+        if not clean:
             report = schemas.examine(gvk, obj)
             faults += [f'unknown field "{path}"' for path in report.unknown]
             if report.unknown or report.nulls:
@@ -151,6 +161,7 @@ def inspector(call: Call, gvk: GVK, raw: bytes = b"") -> Callable[[JSON], None]:
             raise schemas.strict_error(gvk, faults)
         if faults and validation == "Warn":
             call.warnings += faults
+        return clean
 
     return inspect
 

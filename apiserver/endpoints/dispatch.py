@@ -49,6 +49,8 @@ async def answer(call: Call, parts: Parts) -> Answer:
     if resource.kind.namespaced and not info.namespace and (info.name or info.verb == "create"):
         if info.verb not in _ON_COLLECTIONS:
             raise errors.NotFound(_NO_RESOURCE)
+    if info.namespace and not resource.kind.namespaced and info.resource != "namespaces":
+        raise errors.NotFound(_NO_RESOURCE)
     if info.subresource:
         return await _subresource(call, resource, parts)
     if resource.store is None:

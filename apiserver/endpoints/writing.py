@@ -23,7 +23,7 @@ async def create(call: Call, resource: Resource, parts: Parts) -> Reply:
     assert store is not None
     shape = negotiation.representation(call)
     ctx = parameters.context(call)
-    obj = await bodies.read_object(call, resource.gvk)
+    obj = await bodies.read_object(call, resource.gvk, None if resource.converted else ctx)
     metadata = obj["metadata"]
     _place(call, resource, metadata)
     if metadata.get("resourceVersion"):
@@ -40,7 +40,7 @@ async def update(call: Call, resource: Resource, parts: Parts) -> Reply:
     assert store is not None
     shape = negotiation.representation(call)
     ctx = parameters.context(call)
-    obj = await bodies.read_object(call, resource.gvk)
+    obj = await bodies.read_object(call, resource.gvk, None if resource.converted else ctx)
     metadata = obj["metadata"]
     _place(call, resource, metadata)
     name = call.info.name

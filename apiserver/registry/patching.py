@@ -34,7 +34,7 @@ async def patch_object(
     *,
     content_type: str,
     subresource: str = "",
-    inspect: Callable[[JSON], None] | None = None,
+    inspect: Callable[[JSON], bool] | None = None,
 ) -> Written:
     """Patch one object. `inspect` is shown each result before it is stored (unknown fields)."""
     if content_type == APPLY_PATCH:
@@ -43,14 +43,14 @@ async def patch_object(
     else:
         change = _patching(store, name, body, _patcher(content_type, store.gvk))
     if inspect is not None:
-        change = _inspected(change, inspect)
+        change = _inspected(change, inspect, ctx)
     return await store.change(namespace, name, change, ctx, subresource=subresource)
 
 
-def _inspected(change: Change, inspect: Callable[[JSON], None]) -> Change:
+def _inspected(change: Change, inspect: Callable[[JSON], bool], ctx: Context) -> Change:
     def run(old: JSON | None) -> JSON:
         new = change(old)
-        inspect(new)
+        ctx.checked = inspect(new)
         return new
 
     return run

@@ -90,7 +90,7 @@ class ResourceStore:
         meta = obj["metadata"]
         namespace, name = meta.get("namespace") or "", meta.get("name") or ""
         strategy = self.strategy
-        suspect = self._decoded(obj)
+        suspect = not ctx.checked and self._decoded(obj)
         metadata.stamp_new(meta, ctx.now)
         strategy.default(obj)
         if not ctx.options.get("applied"):
@@ -203,7 +203,7 @@ class ResourceStore:
         if meta.get("uid") and meta["uid"] != old_meta.get("uid"):
             text = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {old_meta.get('uid')}"
             raise errors.conflict(self.kind.group, self.kind.plural, name, text)
-        suspect = self._decoded(new)
+        suspect = not ctx.checked and self._decoded(new)
         metadata.keep_system_fields(meta, old_meta)
         strategy.default(new)
         attributes = self._attributes("UPDATE", namespace, name, ctx, obj=new, old=old, subresource=subresource)
