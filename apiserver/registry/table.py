@@ -59,6 +59,13 @@ STRATEGIES: dict[tuple[str, str], str] = {
 ACTIONS: dict[tuple[str, str, str], str] = {
     ("", "pods", "binding"): "podactions:bind",
     ("", "pods", "eviction"): "podactions:evict",
+    ("", "serviceaccounts", "token"): "token:create",
+    ("authentication.k8s.io", "selfsubjectreviews", ""): "reviews:self_subject_review",
+    ("authentication.k8s.io", "tokenreviews", ""): "reviews:token_review",
+    ("authorization.k8s.io", "localsubjectaccessreviews", ""): "reviews:local_subject_access_review",
+    ("authorization.k8s.io", "selfsubjectaccessreviews", ""): "reviews:self_subject_access_review",
+    ("authorization.k8s.io", "selfsubjectrulesreviews", ""): "reviews:self_subject_rules_review",
+    ("authorization.k8s.io", "subjectaccessreviews", ""): "reviews:subject_access_review",
 }
 
 
