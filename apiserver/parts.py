@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from componentbase.health import Checks
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from apiserver.endpoints.streaming import Streaming
     from apiserver.options import Options
     from apiserver.resources import Resources
-    from apiserver.storage import Storage
+    from apiserver.storage import Storage, Watcher
 
 
 @dataclass(slots=True)
@@ -29,3 +29,4 @@ class Parts:
     resources: Resources
     streaming: Streaming
     checks: Checks
+    watchers: set[Watcher] = field(default_factory=set)  # those being served: ended when the server stops

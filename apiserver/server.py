@@ -13,6 +13,7 @@ import ssl
 from pathlib import Path
 
 from apimachinery import kinds
+from apimachinery.errors import StatusError
 from apiserver import cluster
 from apiserver.admission import build_chain, ensure_priority_classes
 from apiserver.authentication import build_authenticator
@@ -33,7 +34,7 @@ from componentbase.health import Checks
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
-STOP_SECONDS = 10.0
+STOP_SECONDS = 5.0
 
 
 def build(options: Options) -> Parts:
@@ -113,18 +114,31 @@ class APIServer:
         log.info("serving on %s:%d", self.options.bind_address, self.port)
 
     async def stop(self) -> None:
-        """Stop listening, end streams in order, let requests finish, then stop the storage."""
+        """Tell balancers, stop listening, end watches in order, let requests finish, then stop the storage."""
+        self.parts.checks.add("shutdown", _stopping, endpoints=("readyz",))
         if self._endpoints is not None:
-            async with asyncio.timeout(STOP_SECONDS):
-                await self._endpoints.withdraw()
+            await self._withdraw(self._endpoints)
         if self._listener is not None:
             self._listener.close()
+        for watcher in list(self.parts.watchers):
+            watcher.close()
         if self._server is not None:
             self._server.pre_shutdown()
             await self._server.shutdown(timeout=STOP_SECONDS)
         await self.parts.streaming.close()
         await self.parts.storage.stop()
         metrics.METRICS.registry.unregister(self._metrics)
+
+    async def _withdraw(self, endpoints: cluster.Endpoints) -> None:
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await endpoints.withdraw()
+        except (TimeoutError, StatusError) as error:
+            log.warning("this server stays among the endpoints of the kubernetes Service: %s", error)
+
+
+def _stopping() -> None:
+    raise RuntimeError("the server is stopping")
 
 
 def tls_context(options: Options) -> ssl.SSLContext:

@@ -49,6 +49,7 @@ async def watch(call: Call, resource: Resource, parts: Parts) -> web.StreamRespo
         initial=initial,
         bookmarks=bookmarks,
     )
+    parts.watchers.add(watcher)
     try:
         sender: _Sender
         if "websocket" in call.request.headers.get("Upgrade", "").lower():
@@ -61,6 +62,7 @@ async def watch(call: Call, resource: Resource, parts: Parts) -> web.StreamRespo
         finally:
             sender.release()
     finally:
+        parts.watchers.discard(watcher)
         watcher.close()
 
 
