@@ -1,9 +1,9 @@
 """`minikubectl`: importing the command modules registers their commands, in the order of help."""
 
-from minikubectl import applying, deleting, executing, getting, logs, scaling, waiting
+from minikubectl import applying, deleting, describing, executing, getting, logs, scaling, waiting
 from minikubectl.cli import cli
 
-COMMANDS = (getting, applying, deleting, scaling, waiting, logs, executing)
+COMMANDS = (getting, describing, applying, deleting, scaling, waiting, logs, executing)
 
 
 def main() -> None:
