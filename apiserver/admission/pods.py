@@ -26,6 +26,12 @@ SYSTEM_CLASSES = {
 }
 
 
+_USUAL: tuple[JSON, ...] = tuple(
+    {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _TOLERATION_SECONDS}
+    for taint in (NOT_READY, UNREACHABLE)
+)
+
+
 class DefaultTolerationSeconds(Plugin):
     """A pod leaves a node that is not ready or unreachable after five minutes, unless it says otherwise."""
 
@@ -41,6 +47,9 @@ class DefaultTolerationSeconds(Plugin):
         if not spec:
             return
         tolerations: list[JSON] = spec.get("tolerations") or []
+        if not tolerations:
+            a.object["spec"] = {**spec, "tolerations": [dict(each) for each in _USUAL]}
+            return
         lacking = [taint for taint in (NOT_READY, UNREACHABLE) if not _tolerates(tolerations, taint)]
         if lacking:
             added = [

@@ -6,7 +6,6 @@ The token is a projected volume that the kubelet fills and renews: token, the cl
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 from apimachinery import kinds, meta
 from apimachinery.meta import JSON
@@ -19,6 +18,17 @@ VOLUME_PREFIX = "kube-api-access-"
 MIRROR = "kubernetes.io/config.mirror"
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _TOKEN_SECONDS = 3607  # an hour, told apart from what a user would ask for
+_PREFIX = kinds.SERVICE_ACCOUNT.registry_prefix
+# What is projected, the same for every pod: shared between them on the way to storage, so never changed.
+_SOURCES: list[JSON] = [
+    {"serviceAccountToken": {"expirationSeconds": _TOKEN_SECONDS, "path": "token"}},
+    {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+    {
+        "downwardAPI": {
+            "items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]
+        }
+    },
+]
 
 
 class ServiceAccount(Plugin):
@@ -56,8 +66,8 @@ class ServiceAccount(Plugin):
         name = spec.get("serviceAccountName") or DEFAULT
         spec["serviceAccountName"] = spec["serviceAccount"] = name
         account = await self._account(a, name)
-        if _automounts(account, spec) and not _mounted_everywhere(spec):
-            _mount(spec)
+        if _automounts(account, spec) and (containers := _unmounted(spec)):
+            _mount(spec, containers)
         if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
             spec["imagePullSecrets"] = [dict(secret) for secret in account["imagePullSecrets"]]
 
@@ -77,7 +87,7 @@ class ServiceAccount(Plugin):
                 raise refused(a, "a mirror pod may not use ServiceAccountToken volume projections")
 
     async def _account(self, a: Attributes, name: str) -> JSON:
-        key = f"{kinds.SERVICE_ACCOUNT.registry_prefix}{a.namespace}/{name}"
+        key = f"{_PREFIX}{a.namespace}/{name}"
         account = self._accounts.get(key)
         if account is None:
             entry = await self._storage.get_live(key)
@@ -97,40 +107,25 @@ def _automounts(account: JSON, spec: JSON) -> bool:
     return wanted is not False
 
 
-def _containers(spec: JSON) -> Iterator[JSON]:
-    yield from spec.get("initContainers") or ()
-    yield from spec.get("containers") or ()
+def _unmounted(spec: JSON) -> list[JSON]:
+    """The containers that mount nothing of their own where the token goes."""
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    return [container for container in containers if not container.get("volumeMounts") or not _mounted(container)]
 
 
 def _mounted(container: JSON) -> bool:
-    return any(mount.get("mountPath") == MOUNT_PATH for mount in container.get("volumeMounts") or ())
+    return any(mount.get("mountPath") == MOUNT_PATH for mount in container["volumeMounts"])
 
 
-def _mounted_everywhere(spec: JSON) -> bool:
-    return all(_mounted(container) for container in _containers(spec))
-
-
-def _mount(spec: JSON) -> None:
+def _mount(spec: JSON, containers: list[JSON]) -> None:
     volumes: list[JSON] = spec.get("volumes") or []
-    name = ""
     for volume in volumes:
-        if str(volume.get("name", "")).startswith(VOLUME_PREFIX) and "projected" in volume:
+        if "projected" in volume and str(volume.get("name", "")).startswith(VOLUME_PREFIX):
             name = volume["name"]
             break
-    if not name:
+    else:
         name = VOLUME_PREFIX + "".join(random.choices(_ALPHABET, k=5))
-        spec["volumes"] = [*volumes, _volume(name)]
-    for container in _containers(spec):
-        if not _mounted(container):
-            mount = {"name": name, "readOnly": True, "mountPath": MOUNT_PATH}
-            container["volumeMounts"] = [*(container.get("volumeMounts") or ()), mount]
-
-
-def _volume(name: str) -> JSON:
-    namespace = {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
-    sources = [
-        {"serviceAccountToken": {"expirationSeconds": _TOKEN_SECONDS, "path": "token"}},
-        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-        {"downwardAPI": {"items": [namespace]}},
-    ]
-    return {"name": name, "projected": {"defaultMode": 420, "sources": sources}}
+        spec["volumes"] = [*volumes, {"name": name, "projected": {"defaultMode": 420, "sources": _SOURCES}}]
+    for container in containers:
+        mount = {"name": name, "readOnly": True, "mountPath": MOUNT_PATH}
+        container["volumeMounts"] = [*(container.get("volumeMounts") or ()), mount]

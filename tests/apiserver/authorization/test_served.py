@@ -230,7 +230,6 @@ def test_streams_say_what_is_wrong_before_they_begin(server: APIServerProcess) -
         ("/log?container=c", 400, "container c is not valid for pod two"),
         (
             "/log?container=a&tailLines=-1",
-            {},
             422,
             'PodLogOptions "" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0',
         ),
