@@ -10,8 +10,27 @@ import click
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-class _Root(click.Group):
+class _Command(click.Command):
+    """A command whose flags may also be given as `--flag=true` and `--flag=false`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        plain: dict[str, list[str]] = {}
+        for option in self.params:
+            if isinstance(option, click.Option) and option.is_flag:
+                for name in option.opts:
+                    plain |= {f"{name}=true": [name], f"{name}=false": option.secondary_opts[:1]}
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(ctx, [each for arg in args[:end] for each in plain.get(arg, [arg])] + args[end:])
+
+
+class _Group(click.Group):
+    command_class = _Command
+
+
+class _Root(_Group):
     """A group whose commands stand in the order of registration, with kubectl's exit code for wrong usage."""
+
+    group_class = _Group
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)

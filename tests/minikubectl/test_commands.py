@@ -178,7 +178,8 @@ def test_delete_scale_wait_and_rollout(mini: Mini) -> None:
     assert mini("delete", "deploy/web").out == 'deployment.apps "web" deleted\n'
     assert mini("delete", "svc", "-l", "no=such").err == "No resources found\n"
     assert mini("wait", "deploy/web", "--for=delete").code == 0
-    assert mini("delete", "deploy/web", "--ignore-not-found").code == 0
+    assert mini("delete", "deploy/web", "--ignore-not-found=true", "--wait=false").code == 0
+    assert mini("delete", "deploy/web", "--ignore-not-found=false").code == 1
     assert mini("delete", "-f", "-", stdin=WEB).code == 1
 
 
