@@ -194,7 +194,9 @@ def _privileged(node: NodeAbilities, devices: Sequence[str]) -> JSON:
     return {
         "CapAdd": list(node.capabilities),
         "CapDrop": [],
-        "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"],
+        "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
+        "MaskedPaths": [],
+        "ReadonlyPaths": [],
         "DeviceCgroupRules": [ALL_DEVICES_RULE],
         "Devices": [{"PathOnHost": d, "PathInContainer": d, "CgroupPermissions": "rwm"} for d in devices],
     }

@@ -155,7 +155,7 @@ class Launcher:
             await parts.runtime.engine.start(cid)
         except EngineError as error:
             self.waiting[name] = ("RunContainerError", error.message)
-            parts.record(pod, "Warning", "Failed", f"Error: failed to start container {name!r}: {error.message}", name)
+            parts.record(pod, "Warning", "Failed", f'Error: failed to start container "{name}": {error.message}', name)
             return
         self.waiting.pop(name, None)
         parts.record(pod, "Normal", "Started", f"Started container {name}", name)

@@ -48,6 +48,7 @@ class Container:
     stop_signal: str
     message_file: str
     tty: bool
+    host_network: bool  # of a sandbox: it lives in the node's own network namespace
 
     @property
     def is_sandbox(self) -> bool:
@@ -139,4 +140,5 @@ def from_inspect(data: JSON) -> Container:
         stop_signal=config.get("StopSignal") or "SIGTERM",
         message_file=labels.get(LABEL_MESSAGE_FILE, ""),
         tty=bool(config.get("Tty")),
+        host_network=(data.get("HostConfig") or {}).get("NetworkMode") == "host",
     )

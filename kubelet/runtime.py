@@ -96,18 +96,22 @@ class Runtime:
         """Detach from the network and remove; safe to repeat."""
         netns = f"/proc/{container.pid}/ns/net" if container.running and container.pid else ""
         try:
-            await self.cni.delete(
-                Attachment(
-                    sandbox=container.id,
-                    netns=netns,
-                    namespace=container.pod_namespace,
-                    name=container.pod_name,
-                    uid=container.pod_uid,
-                )
-            )
+            if not container.host_network:
+                await self._detach(container, netns)
         except CNIError as error:
             log.warning("sandbox %s of pod %s: %s", container.id[:12], container.pod_name, error)
         await self.engine.remove(container.id)
+
+    async def _detach(self, container: Container, netns: str) -> None:
+        await self.cni.delete(
+            Attachment(
+                sandbox=container.id,
+                netns=netns,
+                namespace=container.pod_namespace,
+                name=container.pod_name,
+                uid=container.pod_uid,
+            )
+        )
 
     # Containers
 

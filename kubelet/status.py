@@ -180,7 +180,7 @@ def _terminated(run: Container, facts: Facts) -> JSON:
         "exitCode": run.exit_code,
         "reason": reason,
         "startedAt": _time(run.started_at),
-        "finishedAt": _time(run.finished_at),
+        "finishedAt": _time(run.created_at if run.finished_at == NEVER else run.finished_at),
         "containerID": f"docker://{run.id}",
     }
     if message := (run.error or facts.messages(run)):

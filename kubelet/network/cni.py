@@ -78,6 +78,8 @@ class CNI:
         config = self.configuration()
         if config is None:
             return
+        if attachment.netns and _is_own(attachment.netns):
+            raise CNIError("refused: this is the node's own network namespace")
         previous = self.result(attachment.sandbox) or {}
         for plugin in reversed(config["plugins"]):
             await self._run("DEL", config, plugin, attachment, previous)
@@ -146,6 +148,14 @@ class CNI:
             if os.access(path := os.path.join(folder, name), os.X_OK):
                 return path
         raise CNIError(f'failed to find plugin "{name}" in path [{" ".join(self.bin_dirs)}]')
+
+
+def _is_own(netns: str) -> bool:
+    """Whether this is the network namespace of the node itself, in which plugins would undo its own interfaces."""
+    try:
+        return os.stat(netns).st_ino == os.stat("/proc/self/ns/net").st_ino
+    except OSError:
+        return False
 
 
 def plugin_request(config: JSON, plugin: JSON, attachment: Attachment, previous: JSON) -> JSON:
