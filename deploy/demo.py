@@ -149,7 +149,7 @@ async def ask(client: Client, kubeconfig: Path, progress: Progress) -> None:
             if meta.is_deleting(pod):
                 continue
             for url in urls:
-                command = ("exec", "-n", "demo", meta.name(pod), "--", "wget", "-T", "5", "-q", "-O", "-", url)
+                command = ("exec", "-n", "demo", meta.name(pod), "--", "timeout", "5", "wget", "-q", "-O", "-", url)
                 answer = await run(*minikubectl(kubeconfig, *command), what=f"asking {url} from {meta.name(pod)}")
                 progress.line(f"  {pod['spec']['nodeName']:<22} {url:<38}  ->  {answer.strip()}")
 

@@ -43,7 +43,7 @@ def test_cluster_ip_and_name_answer_from_every_worker(cluster: Cluster, web: str
     ip = cluster.get("service", "web", "-n", web)["spec"]["clusterIP"]
     for pod in cluster.pods(web, "app=client"):
         for host in (ip, "web", f"web.{web}", f"web.{web}.svc.cluster.local"):
-            command = ("wget", "-T", "5", "-q", "-O", "-", f"http://{host}/")
+            command = ("timeout", "5", "wget", "-q", "-O", "-", f"http://{host}/")
 
             def ask(command: tuple[str, ...] = command, pod: str = pod["metadata"]["name"]) -> bool:
                 return "pod=web-" in cluster.tried("exec", "-n", web, pod, "--", *command).stdout
@@ -53,7 +53,7 @@ def test_cluster_ip_and_name_answer_from_every_worker(cluster: Cluster, web: str
 
 def test_a_service_reaches_all_its_pods(cluster: Cluster, web: str) -> None:
     client = cluster.pods(web, "app=client")[0]["metadata"]["name"]
-    loop = "for i in $(seq 40); do wget -T 5 -q -O - http://web/; done"
+    loop = "for i in $(seq 40); do wget -q -O - http://web/; done"
     answers = cluster.exec(web, client, "sh", "-c", loop)
     assert len(set(re.findall(r"pod=(\S+)", answers))) == 2
 
@@ -64,7 +64,7 @@ def test_pods_reach_pods_on_other_nodes_without_nat(cluster: Cluster, web: str) 
     assert pairs
     for client, server in pairs:
         url = f"http://{server['status']['podIP']}:8080/"
-        answer = cluster.exec(web, client["metadata"]["name"], "wget", "-T", "5", "-q", "-O", "-", url)
+        answer = cluster.exec(web, client["metadata"]["name"], "timeout", "5", "wget", "-q", "-O", "-", url)
         assert f"client={client['status']['podIP']}" in answer.replace("client=[::ffff:", "client=").replace("]", "")
 
 
