@@ -9,6 +9,7 @@ The dns image holds only the packages that clusterdns imports, so that most chan
 rebuild two layers of the node image: the wheel and its installation.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -163,8 +164,15 @@ def main() -> None:
     if "--print" in sys.argv:
         print(json.dumps(images, indent=1))
         return
-    parts = project()
     BUILD.mkdir(exist_ok=True)
+    with open(BUILD / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one build at a time: they share .build
+        build_missing(plan())
+
+
+def build_missing(images: dict[str, str]) -> None:
+    """Build every image whose tag the Docker daemon does not have."""
+    parts = project()
 
     def step(name: str, parts_of: dict[str, Path]) -> None:
         begun = time.monotonic()
