@@ -1,8 +1,8 @@
 """Keeping etcd small: old revisions are compacted by time, by number and by bytes, by one server at a time (rule 18).
 
 Who compacts is agreed on by comparing one key outside /registry/: the server whose compare holds does it, the others
-see that it was done. If the quota was used up all the same, everything old is compacted, the members are defragmented, and
-the alarm is lifted, with a line in the log for each step.
+see that it was done. If the quota was used up all the same, everything old is compacted, the members are defragmented
+and the alarm is lifted, with a line in the log for each step.
 """
 
 import asyncio

@@ -78,7 +78,7 @@ _ERRORS: Final[tuple[tuple[grpc.StatusCode, str, type[EtcdError]], ...]] = (
     (_CODES.OUT_OF_RANGE, "future", FutureRevision),
     (_CODES.RESOURCE_EXHAUSTED, "space exceeded", NoSpace),
     (_CODES.RESOURCE_EXHAUSTED, "too many requests", Refused),
-    (_CODES.RESOURCE_EXHAUSTED, "trying to send message larger than max", TooLarge),
+    (_CODES.RESOURCE_EXHAUSTED, "grpc: received message larger than max", TooLarge),  # etcd's words: we take any size
     (_CODES.INVALID_ARGUMENT, "too large", TooLarge),
     (_CODES.INVALID_ARGUMENT, "", Refused),
     (_CODES.FAILED_PRECONDITION, "", Refused),
