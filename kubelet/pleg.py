@@ -40,6 +40,8 @@ class Pleg:
             try:
                 filters = {"type": ["container"], "event": EVENTS, "label": [LABEL_POD_UID]}
                 async for event in self._engine.events(filters):
+                    if event["Action"] == "die":
+                        self._runtime.note_death(event["Actor"]["ID"])
                     self._changed(event["Actor"]["Attributes"][LABEL_POD_UID])
             except EngineError as error:
                 log.info("docker events: %s", error)

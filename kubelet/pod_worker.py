@@ -125,7 +125,7 @@ class PodWorker:
             log.warning("pod %s: %s", meta.key(self.pod), error)
             self._parts.record(self.pod, "Warning", "FailedSync", f"error determining status: {error}", "")
         self._failures += 1
-        delay = min(RETRY_SECONDS_MAX, RETRY_SECONDS * 2 ** min(self._failures - 1, 8))
+        delay = min(RETRY_SECONDS_MAX, RETRY_SECONDS * 2.0 ** min(self._failures - 1, 8))
         return delay * random.uniform(0.8, 1.2)
 
     async def _sync(self) -> float:
@@ -329,6 +329,8 @@ class PodWorker:
             return
         parts = self._parts
         latest = parts.statuses.latest(self.pod)
+        if self._ended and (latest.get("status") or {}).get("phase") in TERMINAL:
+            return  # what a pod ended as is said once
         pod = {**self.pod, "status": latest.get("status") or {}}
         ending = self._ended or self._ending.is_set()
         shown = ips or (tuple(e["ip"] for e in pod["status"].get("podIPs") or []) if ending else ())

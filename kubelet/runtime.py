@@ -34,6 +34,7 @@ class Runtime:
         self.node = node
         self._pause_image = pause_image
         self._cache: dict[str, tuple[str, Container]] = {}
+        self._died: set[str] = set()  # said to be dead by an event: Docker's listing may still say "running"
 
     # Observing
 
@@ -42,6 +43,7 @@ class Runtime:
         listed = await self.engine.containers([observed.LABEL_POD_UID])
         present = {entry["Id"] for entry in listed}
         self._cache = {cid: entry for cid, entry in self._cache.items() if cid in present}
+        self._died &= present
         return observed.group(await self._inspect(listed))
 
     async def pod_state(self, uid: str) -> PodState:
@@ -54,6 +56,10 @@ class Runtime:
         listed = await self.engine.containers([observed.LABEL_POD_UID])
         return {entry["Id"]: (entry["Labels"][observed.LABEL_POD_UID], entry["State"]) for entry in listed}
 
+    def note_death(self, cid: str) -> None:
+        """A container has died, whatever a listing says: Docker sends the event before it updates its listing."""
+        self._died.add(cid)
+
     def running_count(self) -> int:
         """App containers that ran when last seen."""
         return sum(1 for _, container in self._cache.values() if container.running and not container.is_sandbox)
@@ -64,7 +70,7 @@ class Runtime:
 
     async def _one(self, cid: str, state: str) -> Container | None:
         cached = self._cache.get(cid)
-        if cached is not None and cached[0] == state:
+        if cached is not None and cached[0] == state and cid not in self._died:
             return cached[1]
         try:
             container = observed.from_inspect(await self.engine.inspect(cid))
@@ -72,6 +78,8 @@ class Runtime:
             if error.not_found:
                 return None
             raise
+        if not container.running:
+            self._died.discard(cid)
         settled = (state == "running" and container.running) or (state == "exited" and not container.running)
         if settled and len(self._cache) < CACHE_MAX:
             self._cache[cid] = (state, container)
