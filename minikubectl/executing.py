@@ -47,7 +47,7 @@ async def execute(
     """Run a command in a container: POD | TYPE/NAME [-c CONTAINER] -- COMMAND [ARGS...]."""
     if not line:
         raise Failed("you must specify at least one command for the container")
-    pod = await pods.pick(session, what)
+    pod = await pods.pick(session, what, quiet=True)
     phase = (pod.get("status") or {}).get("phase")
     if phase in ("Succeeded", "Failed"):
         raise Failed(f"cannot exec into a container in a completed pod; current phase is {phase}")
@@ -55,9 +55,12 @@ async def execute(
         if not quiet:
             click.echo("Unable to use a TTY - input is not a terminal or the right kind of file", err=True)
         terminal = False
+    name = pods.container_of(pod, container)
+    if not pods.is_running(pod, name):
+        raise Failed(f'unable to upgrade connection: container not found ("{name}")')
     params = {
         "command": list(line),
-        "container": pods.container_of(pod, container),
+        "container": name,
         "stdout": "true",
         **({"stdin": "true"} if stdin else {}),
         **({"tty": "true"} if terminal else {"stderr": "true"}),

@@ -38,10 +38,10 @@ async def selected(session: Session, selector: str) -> list[JSON]:
     return sorted(listed["items"], key=lambda pod: (not meta.is_condition_true(pod, "Ready"), meta.name(pod)))
 
 
-async def pick(session: Session, word: str) -> JSON:
+async def pick(session: Session, word: str, *, quiet: bool = False) -> JSON:
     """One pod of what a word names, said on stderr if there were several."""
     found = await pods_of(session, word)
-    if len(found) > 1:
+    if len(found) > 1 and not quiet:
         click.echo(f"Found {len(found)} pods, using pod/{meta.name(found[0])}", err=True)
     return found[0]
 
@@ -51,6 +51,14 @@ def containers(pod: JSON) -> list[str]:
     spec = pod.get("spec") or {}
     groups = ("containers", "initContainers", "ephemeralContainers")
     return [str(each["name"]) for group in groups for each in spec.get(group) or ()]
+
+
+def is_running(pod: JSON, container: str) -> bool:
+    """Whether the pod's status says that this container runs."""
+    status = pod.get("status") or {}
+    groups = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    found = (each for group in groups for each in status.get(group) or () if each.get("name") == container)
+    return any("running" in (each.get("state") or {}) for each in found)
 
 
 def container_of(pod: JSON, wanted: str) -> str:

@@ -122,8 +122,9 @@ async def _until(session: Session, target: Target, what: str, test: Test | None)
     if form == "delete":
         await _until_gone(session, target)
         return
+    space = space_of(session, target.kind)
     try:
-        there = await session.client.get(target.kind, target.names[0], namespace=space_of(session, target.kind))
+        there = await session.client.get(target.kind, target.names[0], namespace=space)
         if test is None or test(there):
             return
     except NotFound:
@@ -131,7 +132,9 @@ async def _until(session: Session, target: Target, what: str, test: Test | None)
             raise
     async with aclosing(changes(session, target, Query())) as events:
         async for event in events:
-            if event.type != "DELETED" and (test is None or test(event.object)):
+            if event.type == "DELETED":
+                await session.client.get(target.kind, target.names[0], namespace=space)  # NotFound is the answer
+            elif test is None or test(event.object):
                 return
 
 
