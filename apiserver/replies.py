@@ -116,25 +116,22 @@ class Reply:
 
 
 async def _write_slices(request: web.BaseRequest, transport: asyncio.Transport, pieces: Sequence[bytes]) -> None:
-    """Bounded memory for large answers: each slice waits until the one before it is on its way."""
-    held: list[bytes] = []
-    size = 0
+    """Bounded memory for large answers: no more than a slice is written before what went before is on its way."""
+    waiting = 0
     for piece in pieces:
-        held.append(piece)
-        size += len(piece)
-        if size >= SLICE_BYTES:
-            transport.write(b"".join(held))
-            await request.protocol._drain_helper()
-            held, size = [], 0
-    if held:
-        transport.write(b"".join(held))
-        await request.protocol._drain_helper()
+        for start in range(0, len(piece), SLICE_BYTES):
+            part = piece if len(piece) <= SLICE_BYTES else memoryview(piece)[start : start + SLICE_BYTES]
+            transport.write(part)
+            waiting += len(part)
+            if waiting >= SLICE_BYTES:
+                await request.protocol._drain_helper()
+                waiting = 0
+    await request.protocol._drain_helper()
 
 
 def _compressed(pieces: Sequence[bytes]) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    packed = [packer.compress(b"".join(pieces[start : start + 512])) for start in range(0, len(pieces), 512)]
-    return b"".join([*packed, packer.flush()])
+    return b"".join([*map(packer.compress, pieces), packer.flush()])
 
 
 class Done:

@@ -79,7 +79,7 @@ async def delete_collection(call: Call, resource: Resource, parts: Parts) -> Rep
     except* StatusError as failed:
         raise _first(failed) from failed
     metadata = {"resourceVersion": str(result.version)}
-    return output.collection(resource, result.entries, metadata, negotiation.representation(call))
+    return await output.collection(resource, result.entries, metadata, negotiation.representation(call))
 
 
 def _first(group: BaseExceptionGroup[StatusError]) -> StatusError:

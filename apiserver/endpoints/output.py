@@ -6,6 +6,7 @@ only) is made from the parsed object, one representation at a time.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from apiserver.storage import Entry, WatchEvent
 
 Encode = Callable[["WatchEvent"], bytes]
+GROUP = 64  # objects made into one piece of a list
 
 
 def convert(resource: Resource, obj: JSON) -> JSON:
@@ -69,38 +71,41 @@ def partial(obj: JSON, version: str) -> JSON:
     }
 
 
-def collection(resource: Resource, entries: Sequence[Entry], list_metadata: JSON, shape: Representation) -> Reply:
-    """A list."""
+async def collection(resource: Resource, entries: Sequence[Entry], list_metadata: JSON, shape: Representation) -> Reply:
+    """A list, in pieces of a few objects each; what has to be made of parsed objects lets others run in between."""
+    head, show = _list_form(resource, list_metadata, shape)
+    pieces = [head]
+    for start in range(0, len(entries), GROUP):
+        group = entries[start : start + GROUP]
+        if show is None:
+            shown = [entry.body for entry in group]
+        else:
+            if start:
+                await asyncio.sleep(0)
+            shown = [show(entry) for entry in group]
+        pieces.append(b",".join([b"", *shown] if start else shown))
+    pieces.append(b"]}")
+    return Reply(pieces, content_type=shape.content_type)
+
+
+def _list_form(
+    resource: Resource, list_metadata: JSON, shape: Representation
+) -> tuple[bytes, Callable[[Entry], bytes] | None]:
+    """How a list begins, and how one of its items is made; None: it is the stored bytes."""
     if shape.form == "Table":
-        objects = [convert(resource, entry.parsed()) for entry in entries]
-        document = tables.table(resource.kind, objects, shape, metadata=list_metadata)
-        return Reply(orjson.dumps(document), content_type=shape.content_type)
+        row = tables.row_maker(resource.kind, shape)
+        head = orjson.dumps(tables.head(resource.kind, shape, list_metadata))
+        return head[:-1] + b',"rows":[', lambda entry: orjson.dumps(row(convert(resource, entry.parsed())))
     if shape.form == "PartialObjectMetadataList":
-        document = {
-            "kind": "PartialObjectMetadataList",
-            "apiVersion": f"meta.k8s.io/{shape.version}",
-            "metadata": list_metadata,
-            "items": [partial(entry.parsed(), shape.version) for entry in entries],
-        }
-        return Reply(orjson.dumps(document), content_type=shape.content_type)
+        api_version = f"meta.k8s.io/{shape.version}"
+        head = orjson.dumps({"kind": shape.form, "apiVersion": api_version, "metadata": list_metadata})
+        return head[:-1] + b',"items":[', lambda entry: orjson.dumps(partial(entry.parsed(), shape.version))
     if shape.form:
         raise NotAcceptable(f"the requested representation {shape.form} is for single objects")
+    head = b'%b"metadata":%b,"items":[' % (resource.list_head, orjson.dumps(list_metadata))
     if resource.converted:
-        bodies = [orjson.dumps(convert(resource, entry.parsed())) for entry in entries]
-    else:
-        bodies = [entry.body for entry in entries]
-    return Reply(_joined(resource.list_head, list_metadata, bodies))
-
-
-def _joined(list_head: bytes, list_metadata: JSON, bodies: list[bytes]) -> list[bytes]:
-    """The pieces of a list document; nothing is parsed or copied."""
-    pieces = [list_head, b'"metadata":', orjson.dumps(list_metadata), b',"items":[']
-    if bodies:
-        separated = [b","] * (2 * len(bodies) - 1)
-        separated[::2] = bodies
-        pieces += separated
-    pieces.append(b"]}")
-    return pieces
+        return head, lambda entry: orjson.dumps(convert(resource, entry.parsed()))
+    return head, None
 
 
 def event_encoder(resource: Resource, shape: Representation, frame: Callable[[bytes], bytes]) -> Encode:

@@ -43,7 +43,7 @@ async def list_objects(call: Call, resource: Resource, parts: Parts) -> Reply:
         metadata["continue"] = result.continue_token
         if result.remaining is not None:
             metadata["remainingItemCount"] = result.remaining
-    return output.collection(resource, result.entries, metadata, shape)
+    return await output.collection(resource, result.entries, metadata, shape)
 
 
 def require_stored(resource: Resource, verb: str) -> None:

@@ -6,7 +6,7 @@ object or nothing beside its cells, as `includeObject` says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from apimachinery import printers
@@ -24,27 +24,35 @@ def table(
     version: str | None = None,
     columns: bool = True,
 ) -> JSON:
-    """A meta.k8s.io Table of the objects. Only the first event of a watch has `columns`."""
-    now = datetime.now(UTC)
+    """A meta.k8s.io Table of a few objects. Only the first event of a watch has `columns`."""
     if metadata is None:
         metadata = {"resourceVersion": version} if version else {}
+    row = row_maker(kind, shape)
+    return {**head(kind, shape, metadata, columns=columns), "rows": [row(obj) for obj in objects]}
+
+
+def head(kind: Kind, shape: Representation, metadata: JSON, *, columns: bool = True) -> JSON:
+    """A Table without its rows."""
     return {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{shape.version}",
         "metadata": metadata,
         "columnDefinitions": printers.columns(kind) if columns else None,
-        "rows": [_row(kind, obj, shape, now) for obj in objects],
     }
 
 
-def _row(kind: Kind, obj: JSON, shape: Representation, now: datetime) -> JSON:
-    row: JSON = {"cells": printers.row(kind, obj, now=now)}
-    if shape.include == "Object":
-        row["object"] = obj
-    elif shape.include == "Metadata":
-        row["object"] = {
-            "kind": "PartialObjectMetadata",
-            "apiVersion": f"meta.k8s.io/{shape.version}",
-            "metadata": obj.get("metadata") or {},
-        }
+def row_maker(kind: Kind, shape: Representation) -> Callable[[JSON], JSON]:
+    """What makes the row of an object; ages are those of now."""
+    now = datetime.now(UTC)
+    api_version = f"meta.k8s.io/{shape.version}"
+
+    def row(obj: JSON) -> JSON:
+        made: JSON = {"cells": printers.row(kind, obj, now=now)}
+        if shape.include == "Object":
+            made["object"] = obj
+        elif shape.include == "Metadata":
+            metadata = obj.get("metadata") or {}
+            made["object"] = {"kind": "PartialObjectMetadata", "apiVersion": api_version, "metadata": metadata}
+        return made
+
     return row
