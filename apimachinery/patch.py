@@ -86,7 +86,7 @@ def _check(op: Any) -> None:
 
 
 def _unfit(why: str) -> Invalid:
-    return Invalid(_REJECTED, causes=[{"reason": "UnexpectedServerResponse", "message": why}])
+    return Invalid(_REJECTED, causes=[{"reason": "UnexpectedServerResponse", "message": why, "field": "patch"}])
 
 
 def _tokens(pointer: str) -> list[str]:

@@ -40,6 +40,8 @@ async def wait_for(session: Session, found: Sequence[tuple[Kind, JSON]], *, time
             if time.monotonic() - began >= timeout_seconds:
                 break
             await asyncio.sleep(POLL_SECONDS)
+    if view.is_live and not missing:
+        click.echo(f"all in effect after {time.monotonic() - began:.1f} s", err=True)
     for name, state in missing.items():
         why = state.text if state.failed else f"timed out waiting: {state.text}"
         click.echo(f"error: {name}: {why}", err=True)
@@ -86,6 +88,10 @@ class _View:
         self._live = Live(console=Console(stderr=True), transient=True) if sys.stderr.isatty() else None
         self._said: dict[str, State] = {}
 
+    @property
+    def is_live(self) -> bool:
+        return self._live is not None
+
     def __enter__(self) -> "_View":
         if self._live:
             self._live.start()
@@ -99,7 +105,7 @@ class _View:
         if self._live:
             self._live.update(_drawn(states, seconds))
         for name, state in states.items():
-            if self._said.get(name) != state and (state.done or not self._live):
+            if self._said.get(name) != state and not self._live:
                 click.echo(f"{name}: {state.text} ({seconds:.1f}s)", err=True)
             self._said[name] = state
 
