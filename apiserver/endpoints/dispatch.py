@@ -13,7 +13,7 @@ from apiserver.endpoints import bodies, deleting, documents, reading, scaling, w
 from apiserver.parts import Parts
 from apiserver.registry.table import action_for
 from apiserver.replies import Done, Reply, json_reply
-from apiserver.request import Call
+from apiserver.request import Call, RequestInfo
 from apiserver.resources import Resource
 
 Answer = Reply | Done | web.StreamResponse
@@ -46,10 +46,7 @@ async def answer(call: Call, parts: Parts) -> Answer:
     resource = parts.resources.find(info.group, info.version, info.resource)
     if resource is None:
         raise errors.NotFound(_NO_RESOURCE)
-    if resource.kind.namespaced and not info.namespace and (info.name or info.verb == "create"):
-        if info.verb not in _ON_COLLECTIONS:
-            raise errors.NotFound(_NO_RESOURCE)
-    if info.namespace and not resource.kind.namespaced and info.resource != "namespaces":
+    if _misses_scope(info, resource):
         raise errors.NotFound(_NO_RESOURCE)
     if info.subresource:
         return await _subresource(call, resource, parts)
@@ -60,6 +57,13 @@ async def answer(call: Call, parts: Parts) -> Answer:
     if endpoint is None or misplaced or info.verb not in resource.kind.verbs:
         raise errors.MethodNotAllowed(_NOT_ALLOWED)
     return await endpoint(call, resource, parts)
+
+
+def _misses_scope(info: RequestInfo, resource: Resource) -> bool:
+    """Is the namespace in the path missing, or one too many?"""
+    if resource.kind.namespaced:
+        return not info.namespace and info.verb not in _ON_COLLECTIONS
+    return bool(info.namespace) and info.resource != "namespaces"
 
 
 async def _subresource(call: Call, resource: Resource, parts: Parts) -> Answer:
