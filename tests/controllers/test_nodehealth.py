@@ -1,0 +1,112 @@
+"""Nodes: conditions to taints, zones, eviction permits, tolerations."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from controllers import nodehealth, tainteviction
+from controllers.nodehealth import FULL, NORMAL, NOT_READY, PARTIAL, UNREACHABLE, Bucket
+
+NOW = "2026-01-01T12:00:00Z"
+
+
+def node(ready="True", *, taints=(), unschedulable=False, zone="", **conditions):
+    listed = [{"type": type_, "status": status} for type_, status in conditions.items()]
+    if ready:
+        listed.append({"type": "Ready", "status": ready, "reason": "KubeletReady"})
+    return {
+        "metadata": {"name": "n", "labels": {nodehealth.ZONE: zone}, "creationTimestamp": NOW},
+        "spec": {"taints": list(taints), "unschedulable": unschedulable},
+        "status": {"conditions": listed},
+    }
+
+
+def taint(key, effect="NoSchedule", **more):
+    return {"key": key, "effect": effect, **more}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (node(), None),
+        (node(taints=[taint(NOT_READY)]), []),
+        (node(None), [(NOT_READY, "NoSchedule")]),
+        (node("False"), [(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")]),
+        (
+            node("Unknown", taints=[taint(NOT_READY), taint(NOT_READY, "NoExecute")]),
+            [(UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")],
+        ),
+        (node(MemoryPressure="True"), [("node.kubernetes.io/memory-pressure", "NoSchedule")]),
+        (node(unschedulable=True, taints=[taint("mine", "NoExecute")]),
+         [("mine", "NoExecute"), (nodehealth.UNSCHEDULABLE, "NoSchedule")]),
+    ],
+    ids=["fine", "ready again", "never said", "not ready", "silent", "pressure", "cordoned, others stay"],
+)  # fmt: skip
+def test_taints_follow_conditions(given, expected):
+    wanted = nodehealth.taints(given, evict=True, now=NOW)
+    assert (wanted and [(each["key"], each["effect"]) for each in wanted]) == (expected or wanted)
+    if expected == []:
+        assert wanted == []
+
+
+def test_without_a_permit_nobody_is_driven_out():
+    wanted = nodehealth.taints(node("Unknown"), evict=False, now=NOW)
+    assert [each["effect"] for each in wanted] == ["NoSchedule"]
+
+
+def test_a_taint_keeps_the_time_it_was_added():
+    present = [taint(UNREACHABLE, timeAdded="before"), taint(UNREACHABLE, "NoExecute", timeAdded="before")]
+    assert nodehealth.taints(node("Unknown", taints=present), evict=True, now=NOW) is None
+
+
+def test_silence_makes_conditions_unknown_and_adds_the_missing():
+    found = {each["type"]: each for each in nodehealth.silent_conditions(node("True", DiskPressure="False"), now=NOW)}
+    assert {each["status"] for each in found.values()} == {"Unknown"}
+    assert found["Ready"]["message"] == "Kubelet stopped posting node status."
+    assert found["PIDPressure"]["reason"] == "NodeStatusNeverUpdated"
+
+
+@pytest.mark.parametrize(
+    ("well", "ill", "state"),
+    [(3, 0, NORMAL), (2, 1, NORMAL), (1, 2, NORMAL), (2, 3, PARTIAL), (0, 1, FULL), (9, 3, NORMAL)],
+)
+def test_zones(well, ill, state):
+    nodes = [node(zone="a")] * well + [node("Unknown", zone="a")] * ill
+    assert nodehealth.zone_states(nodes, unhealthy_threshold=0.55) == {":a": state}
+
+
+def test_permits_are_one_at_once_then_by_rate():
+    bucket = Bucket(rate=0.1, at=100.0)
+    assert bucket.wait(100.0) == 0
+    assert bucket.wait(101.0) == pytest.approx(9)
+    assert bucket.wait(110.0) == 0
+    assert Bucket(rate=0.0, tokens=0.0).wait(5.0) == 60
+
+
+NO_EXECUTE = [taint(UNREACHABLE, "NoExecute", timeAdded="2026-01-01T12:00:00Z")]
+
+
+@pytest.mark.parametrize(
+    ("tolerations", "left"),
+    [
+        ([], 0),
+        ([{"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute"}], None),
+        ([{"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}], 290),
+        ([{"operator": "Exists"}], None),
+        ([{"key": "other", "operator": "Exists"}], 0),
+        ([{"key": UNREACHABLE, "effect": "NoSchedule", "operator": "Exists"}], 0),
+        ([{"key": UNREACHABLE, "value": "x"}], 0),
+        ([{"operator": "Exists", "tolerationSeconds": 300}, {"operator": "Exists", "tolerationSeconds": 5}], -5),
+    ],
+)
+def test_how_long_a_pod_stays(tolerations, left):
+    pod = {"metadata": {"creationTimestamp": "2026-01-01T11:00:00Z"}, "spec": {"tolerations": tolerations}}
+    now = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
+    assert tainteviction.seconds_left(pod, NO_EXECUTE, now=now) == left
+    assert tainteviction.seconds_left(pod, [], now=now) is None
+
+
+def test_a_pod_made_after_the_taint_has_its_whole_time():
+    tolerations = [{"operator": "Exists", "tolerationSeconds": 60}]
+    pod = {"metadata": {"creationTimestamp": "2026-01-01T12:30:00Z"}, "spec": {"tolerations": tolerations}}
+    assert tainteviction.seconds_left(pod, NO_EXECUTE, now=datetime(2026, 1, 1, 12, 30, tzinfo=UTC)) == 60
