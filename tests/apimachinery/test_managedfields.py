@@ -8,7 +8,7 @@ import pytest
 from apimachinery.managedfields import update_managed
 from apimachinery.patch import merge_patch
 from apimachinery.structured.fieldset import difference, intersection, paths, union
-from tests.apimachinery.types import deployment
+from tests.apimachinery.shapes import deployment
 
 NOW = "2026-01-01T00:00:00Z"
 LATER = "2026-01-01T00:00:01Z"

@@ -14,7 +14,7 @@ from apimachinery.errors import BadRequest, Conflict
 from apimachinery.kinds import GVK
 from apimachinery.managedfields import update_managed
 from apimachinery.structured.fieldset import paths
-from tests.apimachinery.types import deployment, keyed, mapping, scalar, struct
+from tests.apimachinery.shapes import deployment, keyed, mapping, scalar, struct
 
 NOW = "2026-01-01T00:00:00Z"
 DEPLOYMENT = GVK("apps", "v1", "Deployment")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from apimachinery.errors import BadRequest, Invalid, StatusError
 from apimachinery.strategic import strategic_merge_patch
 from apimachinery.threeway import three_way
-from tests.apimachinery.types import deployment, keyed, mapping, scalar, set_list, struct
+from tests.apimachinery.shapes import deployment, keyed, mapping, scalar, set_list, struct
 
 SHAPE = struct(
     items=keyed(struct(name=scalar(), value=scalar(), inner=mapping()), "name"),
