@@ -148,10 +148,13 @@ async def ask(client: Client, kubeconfig: Path, progress: Progress) -> None:
         for pod in (await client.list(kinds.POD, namespace="demo", label_selector="app=client"))["items"]:
             if meta.is_deleting(pod):
                 continue
-            for url in urls:
-                command = ("exec", "-n", "demo", meta.name(pod), "--", "timeout", "5", "wget", "-q", "-O", "-", url)
-                answer = await run(*minikubectl(kubeconfig, *command), what=f"asking {url} from {meta.name(pod)}")
-                progress.line(f"  {pod['spec']['nodeName']:<22} {url:<38}  ->  {answer.strip()}")
+            script = "for url; do timeout 5 wget -q -O - $url || echo no answer; done"
+            command = ("exec", "-n", "demo", meta.name(pod), "--", "sh", "-c", script, "ask", *urls)
+            answers = await run(*minikubectl(kubeconfig, *command), what=f"asking from {meta.name(pod)}")
+            for url, answer in zip(urls, answers.splitlines(), strict=True):
+                if "pod=" not in answer:
+                    raise StepFailed(f"asking {url} from {meta.name(pod)}", command=command, output=answers)
+                progress.line(f"  {pod['spec']['nodeName']:<22} {url:<38}  ->  {answer}")
 
 
 async def demo(name: str) -> None:
@@ -178,7 +181,7 @@ The demo is up, after {progress.seconds:.1f} s. What to try next:
   minikubectl get pods -n demo -o wide -w
   minikubectl logs -n demo deployment/hello
   minikubectl exec -n demo deployment/client -- nslookup hello.demo.svc.cluster.local
-  docker kill {name}-worker2                                    # its pods are replaced after their toleration ends
+  docker kill {name}-worker2                                 # its pods are replaced after their toleration ends
   make demo-down                                              # removes everything again""")
 
 
