@@ -17,7 +17,7 @@ import yaml
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from apimachinery import errors, schemas
+from apimachinery import errors, protobuf, schemas
 from apimachinery.kinds import GVK
 from apimachinery.meta import JSON
 from apiserver.registry.strategy import Context
@@ -67,9 +67,11 @@ async def decode(call: Call, raw: bytes, media: str = "") -> Any:
         if len(raw) > _YAML_ON_LOOP_BYTES:
             return await asyncio.to_thread(_from_yaml, raw)
         return _from_yaml(raw)
+    if media == protobuf.MEDIA_TYPE:
+        return protobuf.decode(raw)
     raise errors.UnsupportedMediaType(
         "the body of the request was in an unknown format - accepted media types include: "
-        "application/json, application/yaml"
+        "application/json, application/yaml, application/vnd.kubernetes.protobuf"
     )
 
 

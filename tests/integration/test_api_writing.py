@@ -82,7 +82,7 @@ def test_bad_bodies_are_told_apart(api_server: APIServerProcess, body: Any, code
 
 
 def test_bodies_of_other_types_are_refused(api_server: APIServerProcess) -> None:
-    answer = api_server.request("POST", MAPS, b"k8s", content_type="application/vnd.kubernetes.protobuf")
+    answer = api_server.request("POST", MAPS, b"k8s", content_type="application/cbor")
     assert (answer.code, answer.json()["reason"]) == (415, "UnsupportedMediaType")
 
 

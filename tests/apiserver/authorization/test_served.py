@@ -252,3 +252,10 @@ def test_kubectl_asks_and_is_answered(server: APIServerProcess) -> None:
         'the namespace "default"'
     )
     assert kubectl("get", "nodes", "--as=system:kube-scheduler").returncode == 0
+    # what kubectl sends as protobuf
+    assert kubectl("auth", "can-i", "list", "pods").stdout.strip() == "yes"
+    assert kubectl("auth", "can-i", "list", "pods", "--as=bob").stdout.strip() == "no"
+    assert "system:masters" in kubectl("auth", "whoami").stdout
+    account(server, "bot3")
+    secret = kubectl("create", "token", "bot3").stdout.strip()
+    assert whoami(server, token=secret)["username"] == "system:serviceaccount:default:bot3"
