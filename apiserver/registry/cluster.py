@@ -8,12 +8,17 @@ from apimachinery import field
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.registry import names
+from apiserver.registry.quantities import canonical_list
 from apiserver.registry.strategy import Context, Strategy
 
 _FINALIZER = "kubernetes"
 _NAME_LABEL = "kubernetes.io/metadata.name"
-_EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+_DRIVER_DEFAULTS: JSON = {
+    "attachRequired": True, "podInfoOnMount": False, "storageCapacity": False, "requiresRepublish": False,
+    "seLinuxMount": False, "fsGroupPolicy": "ReadWriteOnceWithFSType", "volumeLifecycleModes": ["Persistent"],
+}  # fmt: skip
 
 
 class NamespaceStrategy(Strategy):
@@ -68,7 +73,9 @@ class NodeStrategy(Strategy):
         seen: set[tuple[str, str]] = set()
         for i, taint in enumerate((obj.get("spec") or {}).get("taints") or ()):
             path = f"spec.taints[{i}]"
-            faults += [field.invalid(f"{path}.key", taint.get("key"), t) for t in names.qualified_name(taint["key"])]
+            faults += [
+                field.invalid(f"{path}.key", taint.get("key"), t) for t in names.qualified_name(taint.get("key") or "")
+            ]
             if taint.get("effect") not in _EFFECTS:
                 faults.append(field.not_supported(f"{path}.effect", taint.get("effect"), _EFFECTS))
             pair = (taint.get("key") or "", taint.get("effect") or "")
@@ -112,6 +119,13 @@ class StorageClassStrategy(ImmutableStrategy):
         obj.setdefault("volumeBindingMode", "Immediate")
 
 
+class CSIDriverStrategy(Strategy):
+    """storage.k8s.io/v1 CSIDriver."""
+
+    def default(self, obj: JSON) -> None:
+        obj["spec"] = {**_DRIVER_DEFAULTS, **(obj.get("spec") or {})}
+
+
 class PriorityClassStrategy(ImmutableStrategy):
     """scheduling.k8s.io/v1 PriorityClass."""
 
@@ -145,6 +159,8 @@ class PersistentVolumeStrategy(Strategy):
 
     def default(self, obj: JSON) -> None:
         spec = obj.get("spec") or {}
+        if spec.get("capacity"):
+            canonical_list(spec, "capacity")
         spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
         spec.setdefault("volumeMode", "Filesystem")
         if spec.get("hostPath") is not None:
@@ -167,6 +183,9 @@ class PersistentVolumeClaimStrategy(Strategy):
     def default(self, obj: JSON) -> None:
         if obj.get("spec") is not None:
             obj["spec"].setdefault("volumeMode", "Filesystem")
+            for name in ("requests", "limits"):
+                if (obj["spec"].get("resources") or {}).get(name):
+                    canonical_list(obj["spec"]["resources"], name)
 
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         obj["status"] = {"phase": "Pending"}
@@ -216,6 +235,19 @@ class LeaseStrategy(Strategy):
         return faults
 
 
+_SCALING_RULES: JSON = {
+    "scaleUp": {
+        "stabilizationWindowSeconds": 0,
+        "selectPolicy": "Max",
+        "policies": [
+            {"type": "Pods", "value": 4, "periodSeconds": 15},
+            {"type": "Percent", "value": 100, "periodSeconds": 15},
+        ],
+    },
+    "scaleDown": {"selectPolicy": "Max", "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]},
+}
+
+
 class HorizontalPodAutoscalerStrategy(Strategy):
     """autoscaling/v2 HorizontalPodAutoscaler."""
 
@@ -226,6 +258,9 @@ class HorizontalPodAutoscalerStrategy(Strategy):
         if not spec.get("metrics") and "targetCPUUtilizationPercentage" not in spec:
             target = {"type": "Utilization", "averageUtilization": 80}
             spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+        if spec.get("behavior") is not None:
+            for name, defaults in _SCALING_RULES.items():
+                spec["behavior"][name] = {**defaults, **(spec["behavior"].get(name) or {})}
 
     def validate(self, obj: JSON) -> list[FieldError]:
         spec = obj.get("spec") or {}

@@ -12,6 +12,7 @@ import orjson
 from apimachinery import field
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
+from apiserver.registry.quantities import canonical_list
 from apiserver.registry.strategy import Context, Strategy
 
 SIZE_LIMIT_BYTES = 1024 * 1024
@@ -60,7 +61,7 @@ class ConfigMapStrategy(Strategy):
             faults.append(field.invalid(f"data[{name}]", name, f"duplicate of key present in binaryData: {name}"))
         size = sum(len(value.encode()) for value in data.values()) + sum(len(v) * 3 // 4 for v in binary.values())
         if size > SIZE_LIMIT_BYTES:
-            faults.append(field.too_long("", SIZE_LIMIT_BYTES))
+            faults.append(field.too_long("[]", SIZE_LIMIT_BYTES))
         return faults
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
@@ -105,19 +106,29 @@ class SecretStrategy(Strategy):
         return faults
 
 
+class ResourceQuotaStrategy(Strategy):
+    """v1 ResourceQuota."""
+
+    def default(self, obj: JSON) -> None:
+        if (obj.get("spec") or {}).get("hard"):
+            canonical_list(obj["spec"], "hard")
+
+
 class LimitRangeStrategy(Strategy):
     """v1 LimitRange: the defaults follow from each other."""
 
     def default(self, obj: JSON) -> None:
         for limit in (obj.get("spec") or {}).get("limits") or ():
+            for name in ("max", "min", "default", "defaultRequest"):
+                if limit.get(name):
+                    canonical_list(limit, name)
             if limit.get("type") != "Container":
                 continue
-            default = limit.setdefault("default", {})
-            for name, value in (limit.get("max") or {}).items():
-                default.setdefault(name, value)
-            request = limit.setdefault("defaultRequest", {})
-            for name, value in {**(limit.get("min") or {}), **default}.items():
-                request.setdefault(name, value)
+            default = {**(limit.get("max") or {}), **(limit.get("default") or {})}
+            request = {**(limit.get("min") or {}), **default, **(limit.get("defaultRequest") or {})}
+            for name, value in (("default", default), ("defaultRequest", request)):
+                if value:
+                    limit[name] = value
 
 
 class EventStrategy(Strategy):

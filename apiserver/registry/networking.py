@@ -116,7 +116,7 @@ class NetworkPolicyStrategy(Strategy):
         spec = obj.setdefault("spec", {})
         spec.setdefault("podSelector", {})
         if not spec.get("policyTypes"):
-            spec["policyTypes"] = ["Ingress"] + (["Egress"] if spec.get("egress") is not None else [])
+            spec["policyTypes"] = ["Ingress"] + (["Egress"] if spec.get("egress") else [])
         for direction in ("ingress", "egress"):
             for rule in spec.get(direction) or ():
                 for port in rule.get("ports") or ():

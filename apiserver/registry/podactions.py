@@ -80,6 +80,8 @@ async def _spend_budget(parts: Parts, pod: JSON, context: Context) -> None:
         if budget is None:
             raise errors.not_found("policy", "poddisruptionbudgets", meta.name(budgets[0]))
         status = dict(budget.get("status") or {})
+        if _may_go_unready(budget, status, pod):
+            return budget
         _check_budget(budget, status)
         status["disruptionsAllowed"] -= 1
         status["disruptedPods"] = {**(status.get("disruptedPods") or {}), meta.name(pod): meta.now()}
@@ -91,6 +93,16 @@ async def _spend_budget(parts: Parts, pod: JSON, context: Context) -> None:
 
 def _covers(budget: JSON, pod: JSON) -> bool:
     return labels.from_label_selector((budget.get("spec") or {}).get("selector")).matches(meta.labels(pod))
+
+
+def _may_go_unready(budget: JSON, status: JSON, pod: JSON) -> bool:
+    """A pod that isn't ready serves nobody: it may go if the budget says always, or if enough others are healthy."""
+    ready = meta.condition(pod, "Ready")
+    if ready is not None and ready.get("status") == "True":
+        return False
+    if (budget.get("spec") or {}).get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
+        return True
+    return (status.get("currentHealthy") or 0) >= (status.get("desiredHealthy") or 0) > 0
 
 
 def _check_budget(budget: JSON, status: JSON) -> None:

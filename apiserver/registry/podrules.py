@@ -6,20 +6,18 @@ All faults are collected. The same rules hold for a pod and for every template o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 from apimachinery import field, quantity
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
-from apiserver.registry import names
-from apiserver.registry.metadata import _label_value, _qualified
+from apiserver.registry import names, placementrules
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 PROTOCOLS = ("SCTP", "TCP", "UDP")
-EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
 _STANDARD_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _PORT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _ENV_NAME = re.compile(r"[ -<>-~]+")
@@ -45,9 +43,14 @@ def _spec(spec: JSON, path: str, restart_policies: tuple[str, ...]) -> Iterator[
             yield from _container(container, f"{path}.{name}[{i}]", volumes, seen)
             if name == "containers":
                 yield from _host_ports(container, f"{path}.{name}[{i}]", host_ports)
+            elif name == "initContainers":
+                yield from _not_for_init(container, f"{path}.{name}[{i}]")
+            if spec.get("hostNetwork"):
+                yield from _same_ports(container, f"{path}.{name}[{i}]")
     yield from _supported(f"{path}.restartPolicy", spec.get("restartPolicy"), restart_policies)
     yield from _supported(f"{path}.dnsPolicy", spec.get("dnsPolicy"), DNS_POLICIES)
-    yield from _node_choice(spec, path)
+    yield from placementrules.faults(spec, path)
+    yield from _dns(spec, path)
     for name in ("serviceAccountName", "priorityClassName", "runtimeClassName"):
         if spec.get(name):
             yield from (field.invalid(f"{path}.{name}", spec[name], text) for text in names.dns_subdomain(spec[name]))
@@ -155,6 +158,33 @@ def _host_ports(container: JSON, path: str, taken: set[tuple[str, str, int]]) ->
             taken.add(key)
 
 
+def _same_ports(container: JSON, path: str) -> Iterator[FieldError]:
+    for i, port in enumerate(container.get("ports") or ()):
+        if port.get("hostPort") != port.get("containerPort"):
+            text = "must match `hostPort` when `hostNetwork` is true"
+            yield field.invalid(f"{path}.ports[{i}].containerPort", port.get("containerPort"), text)
+
+
+def _not_for_init(container: JSON, path: str) -> Iterator[FieldError]:
+    policy = container.get("restartPolicy")
+    if policy == "Always":
+        return  # a sidecar
+    for name in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe"):
+        if container.get(name):
+            text = "may not be set for init containers without restartPolicy=Always"
+            yield field.forbidden(f"{path}.{name}", text)
+
+
+def _dns(spec: JSON, path: str) -> Iterator[FieldError]:
+    if spec.get("dnsPolicy") != "None":
+        return
+    if spec.get("dnsConfig") is None:
+        yield field.required(f"{path}.dnsConfig", "must provide `dnsConfig` when `dnsPolicy` is None")
+    elif not spec["dnsConfig"].get("nameservers"):
+        text = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        yield field.required(f"{path}.dnsConfig.nameservers", text)
+
+
 def _variable(variable: JSON, path: str) -> Iterator[FieldError]:
     name = variable.get("name") or ""
     if not name:
@@ -244,48 +274,3 @@ def _probe(probe: JSON, path: str, *, readiness: bool) -> Iterator[FieldError]:
         yield field.invalid(f"{path}.successThreshold", probe["successThreshold"], "must be 1")
     if probe.get("exec") is not None and not probe["exec"].get("command"):
         yield field.required(f"{path}.exec.command")
-
-
-def _node_choice(spec: JSON, path: str) -> Iterator[FieldError]:
-    for key, value in (spec.get("nodeSelector") or {}).items():
-        yield from (field.invalid(f"{path}.nodeSelector", key, text) for text in _qualified(key))
-        yield from (field.invalid(f"{path}.nodeSelector", value, text) for text in _label_value(value))
-    for i, toleration in enumerate(spec.get("tolerations") or ()):
-        where = f"{path}.tolerations[{i}]"
-        operator = toleration.get("operator") or "Equal"
-        if operator not in ("Equal", "Exists"):
-            yield field.not_supported(f"{where}.operator", operator, ("Equal", "Exists"))
-        if not toleration.get("key") and operator != "Exists":
-            yield field.invalid(
-                f"{where}.operator", toleration.get("operator", ""),
-                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"",
-            )  # fmt: skip
-        if operator == "Exists" and toleration.get("value"):
-            yield field.invalid(
-                f"{where}.operator", toleration.get("operator"), "value must be empty when `operator` is 'Exists'"
-            )
-        if toleration.get("effect") and toleration["effect"] not in EFFECTS:
-            yield field.not_supported(f"{where}.effect", toleration["effect"], EFFECTS)
-    yield from _affinity(spec.get("affinity") or {}, f"{path}.affinity")
-
-
-def _affinity(affinity: JSON, path: str) -> Iterator[FieldError]:
-    required = (affinity.get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
-    if required is not None and not required.get("nodeSelectorTerms"):
-        where = f"{path}.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
-        yield field.required(where, "must have at least one node selector term")
-    for kind in ("podAffinity", "podAntiAffinity"):
-        rules = affinity.get(kind) or {}
-        for i, term in enumerate(rules.get("requiredDuringSchedulingIgnoredDuringExecution") or ()):
-            where = f"{path}.{kind}.requiredDuringSchedulingIgnoredDuringExecution[{i}]"
-            yield from _topology_key(term, where)
-        for i, weighted in enumerate(rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ()):
-            where = f"{path}.{kind}.preferredDuringSchedulingIgnoredDuringExecution[{i}]"
-            if not 1 <= (weighted.get("weight") or 0) <= 100:
-                yield field.invalid(f"{where}.weight", weighted.get("weight"), "must be in the range 1-100")
-            yield from _topology_key(weighted.get("podAffinityTerm") or {}, f"{where}.podAffinityTerm")
-
-
-def _topology_key(term: JSON, path: str) -> Iterable[FieldError]:
-    if not term.get("topologyKey"):
-        yield field.required(f"{path}.topologyKey", "can not be empty")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from apimachinery import field, meta, quantity
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.registry import podrules, podspec
 from apiserver.registry.strategy import Context, Strategy
 
-_MUTABLE = ("activeDeadlineSeconds", "tolerations", "schedulingGates", "terminationGracePeriodSeconds")
+_MUTABLE = ("activeDeadlineSeconds", "tolerations", "schedulingGates")
+_MUTABLE_WHILE_GATED = ("nodeSelector", "affinity")
 _UPDATE_TEXT = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
@@ -44,9 +47,7 @@ class PodStrategy(Strategy):
     def default(self, obj: JSON) -> None:
         spec = obj.get("spec")
         if spec is not None:
-            podspec.default_spec(spec)
-            if spec.get("enableServiceLinks") is None:
-                spec["enableServiceLinks"] = True
+            podspec.default_pod(spec)
 
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         spec = obj.get("spec") or {}
@@ -58,7 +59,6 @@ class PodStrategy(Strategy):
                     "status": "False",
                     "reason": "SchedulingGated",
                     "message": "Scheduling is blocked due to non-empty scheduling gates",
-                    "lastProbeTime": None,
                     "lastTransitionTime": ctx.now,
                 }
             ]
@@ -72,17 +72,7 @@ class PodStrategy(Strategy):
         new_spec, old_spec = obj.get("spec") or {}, old["spec"]
         if new_spec == old_spec:
             return faults
-        before, after = old_spec.get("tolerations") or [], new_spec.get("tolerations") or []
-        if any(toleration not in after for toleration in before):
-            faults.append(field.forbidden("spec.tolerations", "existing toleration can not be modified except its "
-                                          "tolerationSeconds"))  # fmt: skip
-        gates = {gate["name"] for gate in old_spec.get("schedulingGates") or ()}
-        added = [g["name"] for g in new_spec.get("schedulingGates") or () if g["name"] not in gates]
-        if added:
-            faults.append(field.forbidden("spec.schedulingGates", f"only deletion is allowed, but found new {added}"))
-        if _fixed(new_spec) != _fixed(old_spec):
-            faults.append(field.forbidden("spec", _UPDATE_TEXT))
-        return faults
+        return faults + list(_step_faults(new_spec, old_spec))
 
     def prepare_subresource(self, subresource: str, obj: JSON, old: JSON, ctx: Context) -> None:
         if subresource == "status":
@@ -124,12 +114,36 @@ class PodStrategy(Strategy):
         return []
 
 
-def _fixed(spec: JSON) -> JSON:
+def _step_faults(new: JSON, old: JSON) -> Iterator[FieldError]:
+    """What an update may not do to a pod's spec."""
+    after = [_without(toleration, "tolerationSeconds") for toleration in new.get("tolerations") or ()]
+    if any(_without(toleration, "tolerationSeconds") not in after for toleration in old.get("tolerations") or ()):
+        text = "existing toleration can not be modified except its tolerationSeconds"
+        yield field.forbidden("spec.tolerations", text)
+    gates = {gate["name"] for gate in old.get("schedulingGates") or ()}
+    added = [gate["name"] for gate in new.get("schedulingGates") or () if gate["name"] not in gates]
+    if added:
+        text = "only deletion is allowed, but found new scheduling gate "
+        yield field.forbidden("spec.schedulingGates", text + ", ".join(f"'{name}'" for name in added))
+    deadline, before = new.get("activeDeadlineSeconds"), old.get("activeDeadlineSeconds")
+    if before is not None and deadline is None:
+        yield field.invalid("spec.activeDeadlineSeconds", None, "must not update from a positive integer to nil value")
+    elif before is not None and deadline is not None and deadline > before:
+        text = f"must be less than or equal to previous value {before}"
+        yield field.invalid("spec.activeDeadlineSeconds", deadline, text)
+    if _fixed(new, gated=bool(gates)) != _fixed(old, gated=bool(gates)):
+        yield field.forbidden("spec", _UPDATE_TEXT)
+
+
+def _fixed(spec: JSON, *, gated: bool) -> JSON:
     """The part of a spec that no update may change."""
-    fixed = {key: value for key, value in spec.items() if key not in _MUTABLE}
+    mutable = _MUTABLE + _MUTABLE_WHILE_GATED if gated else _MUTABLE
+    fixed = {key: value for key, value in spec.items() if key not in mutable}
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+        fixed["terminationGracePeriodSeconds"] = 1
     for name in ("containers", "initContainers"):
         if name in fixed:
-            fixed[name] = [{key: v for key, v in container.items() if key != "image"} for container in fixed[name]]
+            fixed[name] = [_without(container, "image") for container in fixed[name]]
     return fixed
 
 

@@ -1,12 +1,14 @@
 """Defaults of a PodSpec, for pods and for every template of pods.
 
 Plain assignments in the order of upstream's defaulting, since this runs on each pod that is made: no tree is walked
-that isn't there.
+that isn't there. `default_pod` adds what only pods get, never their templates: requests that follow from limits, host
+ports of the host's network, service links.
 """
 
 from __future__ import annotations
 
 from apimachinery.meta import JSON
+from apiserver.registry.quantities import canonical_list, canonical_of
 
 DEFAULT_MODE = 0o644
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -14,6 +16,12 @@ _HANDLERS = ("postStart", "preStop")
 _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 # Volume sources whose files get a mode.
 _MODED = ("secret", "configMap", "downwardAPI", "projected")
+_SPEC_DEFAULTS = (
+    ("restartPolicy", "Always"),
+    ("terminationGracePeriodSeconds", 30),
+    ("dnsPolicy", "ClusterFirst"),
+    ("schedulerName", "default-scheduler"),
+)
 _SOURCE_DEFAULTS: dict[str, JSON] = {
     "hostPath": {"type": ""},
     "iscsi": {"iscsiInterface": "default"},
@@ -25,8 +33,25 @@ _SOURCE_DEFAULTS: dict[str, JSON] = {
 
 def default_template(template: JSON) -> None:
     """Fills in a PodTemplateSpec."""
-    template.setdefault("metadata", {}).setdefault("creationTimestamp", None)
+    template.setdefault("metadata", {})
     default_spec(template.setdefault("spec", {}))
+
+
+def default_pod(spec: JSON) -> None:
+    """Fills in the spec of a pod in place; idempotent."""
+    default_spec(spec)
+    host_network = spec.get("hostNetwork")
+    for name in ("containers", "initContainers"):
+        for container in spec.get(name) or ():
+            limits = container["resources"].get("limits")
+            if limits:
+                container["resources"]["requests"] = {**limits, **(container["resources"].get("requests") or {})}
+            if host_network:
+                for port in container.get("ports") or ():
+                    if not port.get("hostPort"):
+                        port["hostPort"] = port.get("containerPort")
+    if spec.get("enableServiceLinks") is None:
+        spec["enableServiceLinks"] = True
 
 
 def default_spec(spec: JSON) -> None:
@@ -34,43 +59,41 @@ def default_spec(spec: JSON) -> None:
     for name in _CONTAINER_LISTS:
         for container in spec.get(name) or ():
             _default_container(container)
-            if spec.get("hostNetwork"):
-                for port in container.get("ports") or ():
-                    port.setdefault("hostPort", port.get("containerPort"))
-    spec.setdefault("restartPolicy", "Always")
-    if spec.get("terminationGracePeriodSeconds") is None:
-        spec["terminationGracePeriodSeconds"] = 30
-    spec.setdefault("dnsPolicy", "ClusterFirst")
+    for name, value in _SPEC_DEFAULTS:
+        if spec.get(name) is None or spec[name] == "":
+            spec[name] = value
     account = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if account:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
     if spec.get("securityContext") is None:
         spec["securityContext"] = {}
-    spec.setdefault("schedulerName", "default-scheduler")
     for volume in spec.get("volumes") or ():
         _default_volume(volume)
-    for constraint in spec.get("topologySpreadConstraints") or ():
-        constraint.setdefault("whenUnsatisfiable", "DoNotSchedule")
+    if spec.get("overhead"):
+        canonical_list(spec, "overhead")
 
 
 def _default_container(container: JSON) -> None:
     if not container.get("imagePullPolicy"):
         container["imagePullPolicy"] = pull_policy(container.get("image") or "")
-    container.setdefault("terminationMessagePath", "/dev/termination-log")
-    container.setdefault("terminationMessagePolicy", "File")
+    if not container.get("terminationMessagePath"):
+        container["terminationMessagePath"] = "/dev/termination-log"
+    if not container.get("terminationMessagePolicy"):
+        container["terminationMessagePolicy"] = "File"
     resources = container.get("resources")
     if resources is None:
         container["resources"] = {}
-    elif resources.get("limits"):
-        requests = resources.setdefault("requests", {})
-        for name, value in resources["limits"].items():
-            requests.setdefault(name, value)
+    else:
+        if resources.get("requests"):
+            canonical_list(resources, "requests")
+        if resources.get("limits"):
+            canonical_list(resources, "limits")
     for port in container.get("ports") or ():
         if not port.get("protocol"):
             port["protocol"] = "TCP"
     for variable in container.get("env") or ():
         if "valueFrom" in variable:
-            _default_field_ref((variable["valueFrom"] or {}).get("fieldRef"))
+            _default_refs(variable["valueFrom"] or {})
     for name in _PROBES:
         if container.get(name):
             _default_probe(container[name])
@@ -104,9 +127,11 @@ def _default_http(action: JSON | None) -> None:
             action["scheme"] = "HTTP"
 
 
-def _default_field_ref(reference: JSON | None) -> None:
-    if reference is not None:
-        reference.setdefault("apiVersion", "v1")
+def _default_refs(source: JSON) -> None:
+    if source.get("fieldRef") is not None and not source["fieldRef"].get("apiVersion"):
+        source["fieldRef"]["apiVersion"] = "v1"
+    if source.get("resourceFieldRef") is not None:
+        source["resourceFieldRef"]["divisor"] = canonical_of(source["resourceFieldRef"].get("divisor") or "0")
 
 
 def _default_volume(volume: JSON) -> None:
@@ -118,13 +143,17 @@ def _default_volume(volume: JSON) -> None:
             if source.get("defaultMode") is None:
                 source["defaultMode"] = DEFAULT_MODE
             for item in source.get("items") or ():
-                _default_field_ref(item.get("fieldRef"))
+                _default_refs(item)
     for source in (volume.get("projected") or {}).get("sources") or ():
         token = source.get("serviceAccountToken")
         if token is not None and not token.get("expirationSeconds"):
             token["expirationSeconds"] = 3600
         for item in (source.get("downwardAPI") or {}).get("items") or ():
-            _default_field_ref(item.get("fieldRef"))
+            _default_refs(item)
+    if (volume.get("emptyDir") or {}).get("sizeLimit") is not None:
+        volume["emptyDir"]["sizeLimit"] = canonical_of(volume["emptyDir"]["sizeLimit"])
+    if volume.get("image") is not None and not volume["image"].get("pullPolicy"):
+        volume["image"]["pullPolicy"] = pull_policy(volume["image"].get("reference") or "")
     for name, defaults in _SOURCE_DEFAULTS.items():
         if volume.get(name) is not None:
             for key, value in defaults.items():

@@ -60,7 +60,8 @@ class ServiceStrategy(Strategy):
                 port["protocol"] = "TCP"
             if port.get("targetPort") in (None, "", 0) and "port" in port:
                 port["targetPort"] = port["port"]
-        if spec["type"] in _WITH_NODE_PORTS and not spec.get("externalTrafficPolicy"):
+        external = spec["type"] in _WITH_NODE_PORTS or (spec["type"] == "ClusterIP" and spec.get("externalIPs"))
+        if external and not spec.get("externalTrafficPolicy"):
             spec["externalTrafficPolicy"] = "Cluster"
         if spec["type"] != "ExternalName" and not spec.get("internalTrafficPolicy"):
             spec["internalTrafficPolicy"] = "Cluster"
@@ -85,7 +86,9 @@ class ServiceStrategy(Strategy):
         if not spec["ports"]:
             del spec["ports"]
         if spec["type"] not in _WITH_NODE_PORTS:
-            for name in ("externalTrafficPolicy", "healthCheckNodePort", "allocateLoadBalancerNodePorts"):
+            if not spec.get("externalIPs"):
+                spec.pop("externalTrafficPolicy", None)
+            for name in ("healthCheckNodePort", "allocateLoadBalancerNodePorts"):
                 spec.pop(name, None)
         obj["spec"] = spec
         self._settle_families(spec)
@@ -109,6 +112,7 @@ class ServiceStrategy(Strategy):
         if spec["type"] != "ExternalName" and not spec.get("clusterIP"):
             spec["clusterIP"] = self._free_address()
         if spec.get("clusterIP"):
+            self._check_address(obj, before)
             spec["clusterIPs"] = [spec["clusterIP"]]
         if spec["type"] == "NodePort" or (spec["type"] == "LoadBalancer" and spec["allocateLoadBalancerNodePorts"]):
             taken: dict[str, int] = {}
@@ -146,6 +150,17 @@ class ServiceStrategy(Strategy):
                 text = f"provided port is not in the valid range. The range of valid ports is {low}-{high}"
                 fault = field.invalid(f"spec.ports[{i}].nodePort", number, text)
                 raise errors.invalid("", "Service", obj["metadata"]["name"], [fault])
+
+    def _check_address(self, obj: JSON, before: set[str]) -> None:
+        address = obj["spec"]["clusterIP"]
+        if address == "None" or ADDRESSES + address in before or ipaddress.ip_address(address) in self.network:
+            return
+        text = (
+            f"failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. "
+            f"The range of valid IPs is {self.network}"
+        )
+        fault = field.invalid("spec.clusterIPs", [address], text)
+        raise errors.invalid("", "Service", obj["metadata"]["name"], [fault])
 
     def _free_address(self) -> str:
         low = min(_LOWER_BAND, self.network.num_addresses // 4)

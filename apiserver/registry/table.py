@@ -30,6 +30,7 @@ STRATEGIES: dict[tuple[str, str], str] = {
     ("", "pods"): "pods:PodStrategy",
     ("", "podtemplates"): "workloads:PodTemplateStrategy",
     ("", "replicationcontrollers"): "workloads:ReplicationControllerStrategy",
+    ("", "resourcequotas"): "configuration:ResourceQuotaStrategy",
     ("", "secrets"): "configuration:SecretStrategy",
     ("", "services"): "services:ServiceStrategy",
     ("apps", "daemonsets"): "workloads:DaemonSetStrategy",
@@ -52,6 +53,7 @@ STRATEGIES: dict[tuple[str, str], str] = {
     ("rbac.authorization.k8s.io", "rolebindings"): "access:RoleBindingStrategy",
     ("rbac.authorization.k8s.io", "roles"): "access:RoleStrategy",
     ("scheduling.k8s.io", "priorityclasses"): "cluster:PriorityClassStrategy",
+    ("storage.k8s.io", "csidrivers"): "cluster:CSIDriverStrategy",
     ("storage.k8s.io", "storageclasses"): "cluster:StorageClassStrategy",
 }
 

@@ -12,10 +12,15 @@ from apiserver.registry import podrules, podspec
 from apiserver.registry.strategy import Context, Strategy
 
 _IMMUTABLE = "field is immutable"
+_CRON_NAME_LENGTH = 52  # so that its Jobs' names fit a label
 _PERCENT_TEXT = (
     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
     "validation is '[0-9]+%')"
 )
+_STATEFUL_MUTABLE = (
+    "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
+)  # fmt: skip
 
 
 class WorkloadStrategy(Strategy):
@@ -25,6 +30,8 @@ class WorkloadStrategy(Strategy):
     restart_policies: ClassVar[tuple[str, ...]] = ("Always",)
     counts: ClassVar[tuple[str, ...]] = ("replicas",)
     spec_defaults: ClassVar[JSON] = {}
+    fresh_status: ClassVar[JSON] = {}  # what a new object shows before its controller has seen it
+    strategies: ClassVar[tuple[str, ...]] = ()  # of spec.updateStrategy
 
     def template(self, obj: JSON) -> tuple[JSON, str]:
         """The pod template with its path."""
@@ -42,6 +49,9 @@ class WorkloadStrategy(Strategy):
         if template:
             podspec.default_template(template)
 
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        obj["status"] = dict(self.fresh_status)
+
     def validate(self, obj: JSON) -> list[FieldError]:
         spec = obj.get("spec") or {}
         faults = [
@@ -54,6 +64,12 @@ class WorkloadStrategy(Strategy):
         if template:
             pod_spec = template.get("spec") or {}
             faults += podrules.validate_spec(pod_spec, f"{path}.spec", restart_policies=self.restart_policies)
+            if self.restart_policies == ("Always",) and pod_spec.get("activeDeadlineSeconds") is not None:
+                text = f"activeDeadlineSeconds in {self.kind.kind} is not Supported"
+                faults.append(field.forbidden(f"{path}.spec.activeDeadlineSeconds", text))
+        update = (spec.get("updateStrategy") or {}).get("type")
+        if self.strategies and update not in self.strategies:
+            faults.append(field.not_supported("spec.updateStrategy", update, self.strategies))
         return faults
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
@@ -140,9 +156,7 @@ class ReplicaSetStrategy(WorkloadStrategy):
     """apps/v1 ReplicaSet."""
 
     spec_defaults = {"replicas": 1}
-
-    def prepare_create(self, obj: JSON, ctx: Context) -> None:
-        obj["status"] = {"replicas": 0}
+    fresh_status = {"replicas": 0}
 
 
 class ReplicationControllerStrategy(ReplicaSetStrategy):
@@ -170,10 +184,16 @@ class DaemonSetStrategy(WorkloadStrategy):
 
     counts = ()
     spec_defaults = {"revisionHistoryLimit": 10}
+    strategies = ("OnDelete", "RollingUpdate")
+    fresh_status = {
+        "currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0,
+    }  # fmt: skip
 
     def default(self, obj: JSON) -> None:
         super().default(obj)
-        update = (obj.get("spec") or {}).setdefault("updateStrategy", {})
+        if obj.get("spec") is None:
+            return
+        update = obj["spec"].setdefault("updateStrategy", {})
         if not update.get("type"):
             update["type"] = "RollingUpdate"
         if update["type"] == "RollingUpdate":
@@ -185,7 +205,9 @@ class DaemonSetStrategy(WorkloadStrategy):
 class StatefulSetStrategy(WorkloadStrategy):
     """apps/v1 StatefulSet."""
 
-    fixed = ("selector", "serviceName", "volumeClaimTemplates", "podManagementPolicy")
+    fixed = ()
+    strategies = ("OnDelete", "RollingUpdate")
+    fresh_status = {"replicas": 0, "availableReplicas": 0}
     spec_defaults = {
         "replicas": 1,
         "revisionHistoryLimit": 10,
@@ -207,6 +229,15 @@ class StatefulSetStrategy(WorkloadStrategy):
             claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
             claim.setdefault("status", {}).setdefault("phase", "Pending")
 
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        faults = super().validate_update(obj, old)
+        before, now = old.get("spec") or {}, obj.get("spec") or {}
+        if any(before.get(name) != now.get(name) for name in (before.keys() | now.keys()) - set(_STATEFUL_MUTABLE)):
+            listed = ", ".join(f"'{name}'" for name in _STATEFUL_MUTABLE[:-1]) + f" and '{_STATEFUL_MUTABLE[-1]}'"
+            text = f"updates to statefulset spec for fields other than {listed} are forbidden"
+            faults.append(field.forbidden("spec", text))
+        return faults
+
 
 class JobStrategy(WorkloadStrategy):
     """batch/v1 Job: unless told otherwise it selects its own pods by its uid."""
@@ -214,16 +245,27 @@ class JobStrategy(WorkloadStrategy):
     fixed = ("selector", "template", "completionMode")
     restart_policies = ("OnFailure", "Never")
     counts = ("parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished")
-    spec_defaults = {"suspend": False, "completionMode": "NonIndexed", "podReplacementPolicy": "TerminatingOrFailed"}
+    spec_defaults = {"suspend": False, "completionMode": "NonIndexed", "manualSelector": False}
 
     def default(self, obj: JSON) -> None:
         super().default(obj)
         spec = obj.get("spec") or {}
         if spec.get("completions") is None and spec.get("parallelism") is None:
             spec["completions"] = 1
-        for name, value in (("parallelism", 1), ("backoffLimit", 6), ("manualSelector", None)):
-            if value is not None and spec.get(name) is None:
+        by_index, policy = spec.get("backoffLimitPerIndex"), spec.get("podFailurePolicy")
+        for name, value in (
+            ("parallelism", 1),
+            ("backoffLimit", 6 if by_index is None else 2**31 - 1),
+            ("podReplacementPolicy", "Failed" if policy else "TerminatingOrFailed"),
+        ):
+            if spec.get(name) is None:
                 spec[name] = value
+        template_labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+        if template_labels and not obj["metadata"].get("labels"):
+            obj["metadata"]["labels"] = dict(template_labels)
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        return _restart_required(super().validate(obj))
 
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         super().prepare_create(obj, ctx)
@@ -252,12 +294,33 @@ class CronJobStrategy(WorkloadStrategy):
         spec = (obj.get("spec") or {}).get("jobTemplate") or {}
         return (spec.get("spec") or {}).get("template") or {}, "spec.jobTemplate.spec.template"
 
+    def check_name(self, name: str) -> list[str]:
+        too_long = ["must be no more than 52 characters"] if len(name) > _CRON_NAME_LENGTH else []
+        return super().check_name(name) + too_long
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        return _restart_required(super().validate(obj))
+
     def selector_faults(self, spec: JSON, template: JSON, path: str) -> Iterator[FieldError]:
-        if not spec.get("schedule"):
+        schedule = (spec.get("schedule") or "").split()
+        if not schedule:
             yield field.required("spec.schedule")
+        elif len(schedule) != 5 and not schedule[0].startswith("@"):
+            text = f"expected exactly 5 fields, found {len(schedule)}: [{' '.join(schedule)}]"
+            yield field.invalid("spec.schedule", spec["schedule"], text)
         if spec.get("concurrencyPolicy") not in ("Allow", "Forbid", "Replace"):
             valid = ("Allow", "Forbid", "Replace")
             yield field.not_supported("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), valid)
+
+
+def _restart_required(faults: list[FieldError]) -> list[FieldError]:
+    """Always is what a template gets that says nothing: a Job must say something else."""
+    return [
+        field.required(fault.field, 'valid values: "OnFailure", "Never"')
+        if fault.field.endswith(".spec.restartPolicy") and fault.value == "Always"
+        else fault
+        for fault in faults
+    ]
 
 
 class PodTemplateStrategy(Strategy):
