@@ -44,6 +44,8 @@ _Loader.yaml_implicit_resolvers = {
 
 async def read(call: Call) -> bytes:
     """The raw body; RequestEntityTooLarge beyond 3 MiB."""
+    if "Expect" in call.request.headers and call.request.transport is not None:
+        call.request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         return await call.request.read()
     except web.HTTPRequestEntityTooLarge as error:
