@@ -218,7 +218,7 @@ def security_options(security: JSON) -> list[str]:
 
 
 def user(pod: JSON, container: JSON, image: JSON) -> str:
-    """"uid:gid" as asked for; "" leaves it to the image. Raises ConfigError where root is forbidden and would run."""
+    """ "uid:gid" as asked for; "" leaves it to the image. Raises ConfigError where root is forbidden and would run."""
     security = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
     uid, gid = security.get("runAsUser"), security.get("runAsGroup")
     image_user = str((image.get("Config") or {}).get("User") or "")

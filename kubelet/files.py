@@ -11,8 +11,14 @@ JSON = dict[str, Any]
 
 SEARCH_MAX = 32
 NAMESERVERS_MAX = 3
-LOOPBACK = ("127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", "fe00::0\tip6-localnet",
-            "fe00::0\tip6-mcastprefix", "fe00::1\tip6-allnodes", "fe00::2\tip6-allrouters")
+LOOPBACK = (
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::0\tip6-localnet",
+    "fe00::0\tip6-mcastprefix",
+    "fe00::1\tip6-allnodes",
+    "fe00::2\tip6-allrouters",
+)
 
 
 def hosts(pod: JSON, ips: Sequence[str], *, cluster_domain: str) -> str:

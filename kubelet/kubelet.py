@@ -148,9 +148,7 @@ class Kubelet:
             statuses=StatusManager(client, group, current=current),
             probes=Probes(group, handlers, wake=workers.wake, record=record),
             handlers=handlers,
-            restarts=Backoff(
-                initial=CRASH_LOOP_FIRST_SECONDS, longest=CRASH_LOOP_LONGEST_SECONDS, clock=time.time
-            ),
+            restarts=Backoff(initial=CRASH_LOOP_FIRST_SECONDS, longest=CRASH_LOOP_LONGEST_SECONDS, clock=time.time),
             services=services.list,
             node=lambda: nodes.get(self.settings.node_name) or {},
             admitted=workers.admitted,

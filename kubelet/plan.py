@@ -159,9 +159,7 @@ def _advance_init(
     return True
 
 
-def _keep(
-    spec: JSON, container: JSON, run: Container | None, circumstances: Circumstances, actions: Actions
-) -> None:
+def _keep(spec: JSON, container: JSON, run: Container | None, circumstances: Circumstances, actions: Actions) -> None:
     """One container: kill what is unhealthy or out of date, start what should run and does not."""
     name = container["name"]
     if run is not None and run.running:

@@ -292,7 +292,5 @@ def patch(old: JSON, new: JSON, uid: str) -> JSON | None:
         if condition["type"] in OWNED_CONDITIONS and before.get(condition["type"]) != condition
     ]
     if moved:
-        changes["conditions"] = [
-            {**dict.fromkeys(set(before.get(c["type"], {})) - set(c)), **c} for c in moved
-        ]
+        changes["conditions"] = [{**dict.fromkeys(set(before.get(c["type"], {})) - set(c)), **c} for c in moved]
     return {"metadata": {"uid": uid}, "status": changes} if changes else None

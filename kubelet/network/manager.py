@@ -108,9 +108,7 @@ class Network:
             overlay.set_up()
             _, mtu = overlay.underlay()
             changed = overlay.sync(peers)
-        config = bridge_conflist(
-            name=NETWORK_NAME, pod_cidr=pod_cidr, mtu=mtu - VXLAN_OVERHEAD_BYTES, bridge=BRIDGE
-        )
+        config = bridge_conflist(name=NETWORK_NAME, pod_cidr=pod_cidr, mtu=mtu - VXLAN_OVERHEAD_BYTES, bridge=BRIDGE)
         _write(self._settings.cni_conf_dir / CONFLIST, orjson.dumps(config, option=orjson.OPT_INDENT_2))
         return changed
 

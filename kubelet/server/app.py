@@ -42,9 +42,7 @@ PLAIN_PATHS = ("healthz", "livez", "readyz")
 class Server:
     """Serves until cancelled."""
 
-    def __init__(
-        self, settings: Settings, client: Client, parts: Parts, workers: PodWorkers, checks: Checks
-    ) -> None:
+    def __init__(self, settings: Settings, client: Client, parts: Parts, workers: PodWorkers, checks: Checks) -> None:
         self._settings = settings
         self._client = client
         self._parts = parts

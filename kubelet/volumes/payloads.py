@@ -75,8 +75,11 @@ def references(pod: JSON) -> set[tuple[str, str]]:
 def token_requests(volume: JSON) -> list[TokenRequest]:
     """The tokens a volume projects."""
     listed = sources_of(volume)
-    return [token_request(source["serviceAccountToken"]) for source in listed[0] if "serviceAccountToken" in source] \
-        if listed else []
+    return (
+        [token_request(source["serviceAccountToken"]) for source in listed[0] if "serviceAccountToken" in source]
+        if listed
+        else []
+    )
 
 
 def token_request(source: JSON) -> TokenRequest:
