@@ -138,8 +138,10 @@ class Informer:
             except (errors.Expired, errors.Gone, errors.Timeout) as error:
                 log.info("%s: listing again: %s", self.kind.resource, error)
                 version = ""
-            except (errors.StatusError, Unreachable) as error:
-                log.warning("%s: watch broke, trying again: %s", self.kind.resource, error)
+            except Unreachable as error:
+                log.info("%s: cut off, trying again: %s", self.kind.resource, error)
+            except errors.StatusError as error:
+                log.warning("%s: refused, trying again: %s", self.kind.resource, error)
             except Exception:  # a document that can't be read: whatever it was, the loop must live on
                 log.exception("%s: reflector failed, listing again", self.kind.resource)
                 version = ""

@@ -104,8 +104,7 @@ class Transport:
 
     def unreachable(self, method: str, target: str, error: Exception) -> Unreachable:
         """The error to raise for network trouble; the query is left out of it."""
-        what = str(error) or type(error).__name__
-        return Unreachable(f"{method} {self._config.server}{target.partition('?')[0]}: {what}")
+        return Unreachable(f"{method} {self._config.server}{target.partition('?')[0]}: {_said(error)}")
 
     def credentials(self) -> dict[str, str]:
         """The headers that say who we are, refreshed when due."""
@@ -176,12 +175,19 @@ def _keepalive_socket(address: Any) -> socket.socket:
     return made
 
 
+def _said(error: Exception) -> str:
+    """What went wrong, in one short line."""
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+        return "the server closed the connection"
+    return (str(error) or type(error).__name__).partition("\n")[0]
+
+
 async def read(response: aiohttp.ClientResponse) -> bytes:
     """A response's whole body. Raises Unreachable when the connection breaks."""
     try:
         return await response.read()
     except _NETWORK_ERRORS as error:
-        raise Unreachable(f"{response.method} {response.url.path}: {error or type(error).__name__}") from error
+        raise Unreachable(f"{response.method} {response.url.path}: {_said(error)}") from error
 
 
 async def read_some(response: aiohttp.ClientResponse, *, timeout_seconds: float) -> bytes:
@@ -190,4 +196,4 @@ async def read_some(response: aiohttp.ClientResponse, *, timeout_seconds: float)
         async with asyncio.timeout(timeout_seconds):
             return await response.content.readany()
     except _NETWORK_ERRORS as error:
-        raise Unreachable(f"{response.method} {response.url.path}: {error or type(error).__name__}") from error
+        raise Unreachable(f"{response.method} {response.url.path}: {_said(error)}") from error
