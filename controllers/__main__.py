@@ -18,7 +18,7 @@ from kubeclient.config import load_kubeconfig
 from kubeclient.errors import ConfigError
 from kubeclient.events import EventRecorder
 from kubeclient.informer import InformerFactory
-from kubeclient.leaderelection import LeaderElector
+from kubeclient.leaderelection import LeaderElector, host_identity
 from kubeclient.rest import Client
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,7 @@ async def _elected(parsed: argparse.Namespace, client: Client, lead: Callable[[]
         client,
         name=parsed.leader_elect_resource_name,
         namespace=parsed.leader_elect_resource_namespace,
+        identity=host_identity(parsed.secure_port),
         lease_duration=parsed.leader_elect_lease_duration,
         renew_deadline=parsed.leader_elect_renew_deadline,
         retry_period=parsed.leader_elect_retry_period,

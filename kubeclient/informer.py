@@ -35,7 +35,7 @@ OnObject = Callable[[JSON], None]
 OnUpdate = Callable[[JSON, JSON], None]
 
 WATCH_SECONDS = (300, 600)  # each watch lasts a random time between, so that they don't all end together
-BACKOFF_SECONDS = (0.2, 15.0)  # first, cap
+BACKOFF_SECONDS = (0.2, 5.0)  # first, cap
 SHORT_WATCH_SECONDS = 1.0
 HANDLER_ERRORS = METRICS.counter("informer_handler_errors_total", "Handlers that raised.", ("kind",))
 
@@ -139,7 +139,8 @@ class Informer:
                 log.info("%s: listing again: %s", self.kind.resource, error)
                 version = ""
             except Unreachable as error:
-                log.info("%s: cut off, trying again: %s", self.kind.resource, error)
+                level = logging.DEBUG if self.last_failure > self.last_sync else logging.INFO
+                log.log(level, "%s: cut off, trying again: %s", self.kind.resource, error)
             except errors.StatusError as error:
                 log.warning("%s: refused, trying again: %s", self.kind.resource, error)
             except Exception:  # a document that can't be read: whatever it was, the loop must live on

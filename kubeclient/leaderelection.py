@@ -13,6 +13,7 @@ import socket
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from apimachinery import errors, kinds, meta
@@ -27,6 +28,20 @@ JSON = dict[str, Any]
 JITTER = 1.2
 RELEASE_TIMEOUT_SECONDS = 3.0
 STATUS = METRICS.gauge("leader_election_master_status", "1 indicates this process is the leader.", ("name",))
+
+
+def host_identity(port: int) -> str:
+    """An identity that a process has again after it was killed, so that it need not wait for its own lease to run out.
+
+    It is the machine's, with a port that the process listens on: while it lives, no other process there can have it.
+    Without either, it is a random one.
+    """
+    try:
+        machine = Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        machine = ""
+    unique = f"{machine}:{port}" if machine and port else str(uuid.uuid4())
+    return f"{socket.gethostname()}_{unique}"
 
 
 class LeaderElector:
@@ -47,7 +62,7 @@ class LeaderElector:
             raise ValueError("leader election needs lease duration > renew deadline > retry period * 1.2 > 0")
         self._client = client
         self._name, self._namespace = name, namespace
-        self.identity = identity or f"{socket.gethostname()}_{uuid.uuid4()}"
+        self.identity = identity or host_identity(0)
         self._lease_duration = lease_duration
         self._renew_deadline = renew_deadline
         self._retry_period = retry_period

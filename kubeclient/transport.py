@@ -179,6 +179,8 @@ def _said(error: Exception) -> str:
     """What went wrong, in one short line."""
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return "the server closed the connection"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return (error.os_error.strerror or str(error.os_error)) if error.os_error else "cannot connect"
     return (str(error) or type(error).__name__).partition("\n")[0]
 
 

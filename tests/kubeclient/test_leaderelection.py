@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from kubeclient.errors import LeadershipLost
-from kubeclient.leaderelection import LeaderElector
+from kubeclient.leaderelection import LeaderElector, host_identity
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/ours"
 
@@ -65,3 +65,25 @@ async def test_a_usurped_leader_ends(api, client):
 async def test_durations_must_fit_together(client):
     with pytest.raises(ValueError, match="lease duration"):
         LeaderElector(client, name="x", lease_duration=1, renew_deadline=2)
+
+
+async def test_a_killed_process_leads_again_at_once(api, client):
+    began = asyncio.Event()
+
+    async def lead():
+        began.set()
+        await asyncio.Event().wait()
+
+    now = "2099-01-01T00:00:00.000000Z"
+    spec = {"holderIdentity": "one", "leaseDurationSeconds": 3600, "renewTime": now, "acquireTime": now}
+    await api.put(LEASE, {"metadata": {"name": "ours", "namespace": "kube-system"}, "spec": spec})
+    task = asyncio.create_task(elector(client, "one").run(lead))
+    await asyncio.wait_for(began.wait(), 5)
+    assert api.objects[LEASE]["spec"]["acquireTime"] == now
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_an_identity_stays_the_same_while_the_port_does():
+    assert host_identity(10257) == host_identity(10257) != host_identity(10259)
+    assert host_identity(0) != host_identity(0)
