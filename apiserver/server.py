@@ -54,7 +54,10 @@ def build(options: Options) -> Parts:
     resources = Resources(storage, admission, options)
     resources.add(kind for kind in kinds.KINDS if kind.served)
     kubelets = KubeletClient(
-        options.kubelet_client_certificate, options.kubelet_client_key, options.kubelet_certificate_authority
+        options.kubelet_client_certificate,
+        options.kubelet_client_key,
+        options.kubelet_certificate_authority,
+        options.kubelet_preferred_address_types,
     )
     checks = Checks()
     for name, check in storage.checks.items():

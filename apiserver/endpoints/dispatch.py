@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -34,6 +35,7 @@ _AS_OBJECT: Final[dict[str, Endpoint]] = {"get": reading.get, "update": writing.
 _ON_COLLECTIONS: Final = frozenset({"list", "watch", "deletecollection"})
 _ON_ONE: Final = frozenset({"create", "update", "patch"})  # to the collection, the others to one object
 _STREAMED: Final = frozenset({"log", "exec", "attach", "portforward", "proxy"})
+_ENTERED: Final = frozenset({"exec", "attach", "portforward"})
 _NOT_ALLOWED: Final = "the server does not allow this method on the requested resource"
 _NO_RESOURCE: Final = "the server could not find the requested resource"
 
@@ -72,6 +74,8 @@ async def _subresource(call: Call, resource: Resource, parts: Parts) -> Answer:
     if row is None:
         raise errors.NotFound(_NO_RESOURCE)
     if info.subresource in _STREAMED:
+        if info.subresource in _ENTERED and info.verb == "get":  # a WebSocket begins with GET, but is no reading
+            parts.authorizer.check(call.user, replace(info, verb="create"))
         return await parts.streaming.serve(call.request, info)
     if info.verb not in row.verbs:
         raise errors.MethodNotAllowed(_NOT_ALLOWED)
