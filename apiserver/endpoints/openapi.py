@@ -14,7 +14,7 @@ import orjson
 
 from apimachinery import errors
 from apimachinery.meta import JSON
-from apiserver.endpoints import discovery, openapi_document
+from apiserver.endpoints import discovery, negotiation, openapi_document, openapi_protobuf
 from apiserver.parts import Parts
 from apiserver.replies import Reply, json_reply
 from apiserver.request import Call
@@ -22,7 +22,6 @@ from apiserver.resources import Resource, Resources
 from componentbase import defaults
 
 _FOREVER: Final = {"Cache-Control": "public, immutable", "Expires": "Fri, 31 Dec 2100 00:00:00 GMT", "Vary": "Accept"}
-V2_TYPE: Final = "application/json"
 
 
 async def answer(call: Call, parts: Parts) -> Reply:
@@ -32,10 +31,7 @@ async def answer(call: Call, parts: Parts) -> Reply:
     if path == "v3":
         return json_reply({"paths": _index(resources, resources.generation)})
     if path == "v2":
-        body, etag = _v2(resources, resources.generation)
-        if call.request.headers.get("If-None-Match") == etag:
-            return Reply(b"", status=304, content_type="", headers={"ETag": etag})
-        return Reply(body, content_type=V2_TYPE, headers={"ETag": etag, "Vary": "Accept"})
+        return _answer_v2(call, resources)
     name = path.removeprefix("v3/")
     listed = _index(resources, resources.generation).get(name)
     if listed is None:
@@ -50,6 +46,17 @@ async def answer(call: Call, parts: Parts) -> Reply:
         return Reply(b"", status=304, content_type="", headers={"ETag": etag})
     headers = {**_FOREVER, "ETag": etag} if given else {"ETag": etag, "Vary": "Accept"}
     return Reply(_v3(resources, resources.generation, name), headers=headers)
+
+
+def _answer_v2(call: Call, resources: Resources) -> Reply:
+    """JSON wherever it is taken; protobuf for those who take nothing else."""
+    offered = {media.type for media in negotiation.accepted(call.request.headers.get("Accept", "*/*"))}
+    protobuf = openapi_protobuf.MEDIA_TYPE in offered and not offered & {"application/json", "*/*", "application/*"}
+    body, etag = _v2(resources, resources.generation, protobuf)
+    if call.request.headers.get("If-None-Match") == etag:
+        return Reply(b"", status=304, content_type="", headers={"ETag": etag})
+    content_type = openapi_protobuf.CONTENT_TYPE if protobuf else "application/json"
+    return Reply(body, content_type=content_type, headers={"ETag": etag, "Vary": "Accept"})
 
 
 def _by_name(resources: Resources) -> dict[str, list[Resource]]:
@@ -77,7 +84,8 @@ def _v3(resources: Resources, generation: int, name: str) -> bytes:
     return orjson.dumps(openapi_document.version_3(_by_name(resources)[name]))
 
 
-@lru_cache(maxsize=1)
-def _v2(resources: Resources, generation: int) -> tuple[bytes, str]:
-    body = orjson.dumps(openapi_document.version_2(list(resources.rows())))
+@lru_cache(maxsize=2)
+def _v2(resources: Resources, generation: int, protobuf: bool) -> tuple[bytes, str]:
+    document = openapi_document.version_2(list(resources.rows()))
+    body = openapi_protobuf.encode(document) if protobuf else orjson.dumps(document)
     return body, f'"{hashlib.sha256(body).hexdigest().upper()}"'

@@ -105,6 +105,14 @@ def test_openapi_v2_is_json_for_whoever_asks(api_server: APIServerProcess) -> No
     assert_references_resolve(document, "#/definitions/", document["definitions"])
 
 
+def test_openapi_v2_is_protobuf_for_those_who_take_nothing_else(api_server: APIServerProcess) -> None:
+    accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    answer = api_server.request("GET", "/openapi/v2", headers={"Accept": accept})
+    assert answer.headers["Content-Type"] == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    assert answer.body.startswith(b"\n\x032.0")
+    assert b"io.k8s.api.core.v1.Pod" in answer.body
+
+
 def assert_references_resolve(value: Any, prefix: str, names: JSON) -> None:
     if isinstance(value, dict):
         reference = value.get("$ref")
