@@ -1,8 +1,8 @@
 """OpenAPI version 2 as protobuf, for clients that take nothing else.
 
 kubectl validates what the server can't say of a document (a `List`) by these definitions, and reads them as the
-protobuf form of gnostic's openapi.v2 only. The format is small: a message is numbered fields, each with its length. What
-such clients read are the definitions, so the paths are left out.
+protobuf form of gnostic's openapi.v2 only. The format is small: a message is numbered fields, each with its length.
+What such clients read are the definitions, so the paths are left out.
 """
 
 from __future__ import annotations
