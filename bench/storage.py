@@ -93,7 +93,9 @@ async def fan_out(storage: Storage, watchers: int, pods: int) -> None:
         nonlocal written
         seen = batches = 0
         async for batch in watcher:
-            written += len(watcher.encoded(batch, "json", lambda event: b'{"type":"ADDED","object":' + event.entry.body))
+            written += len(
+                watcher.encoded(batch, "json", lambda event: b'{"type":"ADDED","object":' + event.entry.body)
+            )
             seen += len(batch)
             batches += 1
             if seen >= pods:
@@ -137,7 +139,9 @@ async def run(endpoints: list[str], options: argparse.Namespace) -> None:
             ),
         )
     for clients in (1, 32):
-        await load("get", clients, options.seconds, lambda client, _: storage.get(f"/registry/pods/default/p-32-{client}-0"))
+        await load(
+            "get", clients, options.seconds, lambda client, _: storage.get(f"/registry/pods/default/p-32-{client}-0")
+        )
     await load("list limit=500", 4, options.seconds, lambda *_: storage.list(kinds.POD, limit=500))
     print(json.dumps({"objects": len(list(storage.cached(kinds.POD))), "rss_mb": round(
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)}))  # fmt: skip

@@ -29,6 +29,7 @@ class Limits:
     watcher_events: int = 10_000  # that may wait for one slow watcher
     queued_writes: int = 4_096
     queued_bytes: int = 64 << 20
+    quota_bytes: int = 8 << 30  # etcd's --quota-backend-bytes
 
 
 def matcher(labels: Selector | None, fields: FieldSelector | None) -> Matches | None:

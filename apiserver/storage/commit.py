@@ -28,6 +28,7 @@ WRITE_SECONDS: Final = 10.0  # from the request to the 504, waiting and looking 
 _SWEEP_SECONDS: Final = 0.25
 _MAX_HANDED_OVER: Final = 8_192
 _LOST: Final = "etcd did not say whether the write was made"
+_NO_SPACE: Final = "etcdserver: mvcc: database space exceeded"
 _BUSY: Final = "the server has received too many requests and has asked us to try again later"
 
 
@@ -49,8 +50,8 @@ class Handover:
     def take(self, key: str, revision: int, value: bytes) -> Entry | None:
         """The entry of exactly these bytes, if it was this server that wrote them."""
         write = self._writes.get(key)
-        if write is None or write.source is None or write.sent != value:
-            return None
+        if write is None or write.source is None or write.sent != value or revision <= write.revision:
+            return None  # the same bytes at a revision the write came from are an earlier write's
         del self._writes[key]
         version = encode(revision, write.place)
         if write.entry is None:
@@ -61,9 +62,18 @@ class Handover:
 class Committer:
     """The writers' queue. All state belongs to the loop; nothing here awaits while it is inconsistent."""
 
-    def __init__(self, etcd: Etcd, *, limits: Limits, on_no_space: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        etcd: Etcd,
+        *,
+        limits: Limits,
+        on_no_space: Callable[[], None],
+        on_commit: Callable[[int], None],
+        full: Callable[[], bool],
+    ) -> None:
         self.handover = Handover()
-        self._etcd, self._limits, self._on_no_space = etcd, limits, on_no_space
+        self._etcd, self._limits, self._full = etcd, limits, full
+        self._on_no_space, self._on_commit = on_no_space, on_commit
         self._urgent: deque[Write] = deque()
         self._waiting: deque[Write] = deque()
         self._blocked: dict[str, list[Write]] = {}  # by the busy key each waits for
@@ -93,6 +103,8 @@ class Committer:
         write = Write(key, version, source, labels, fields, extra, loop.create_future(), deadline)
         if self._queued >= self._limits.queued_writes or self._queued_bytes + write.size > self._limits.queued_bytes:
             raise TooManyRequests(_BUSY)
+        if source is not None and self._full():
+            raise InternalError(_NO_SPACE)
         if self._stopped:
             raise Timeout("the server is shutting down")
         self._enqueue(write)
@@ -223,6 +235,7 @@ class Committer:
                     self._release(write)
                 else:
                     self._fail(write, outcome)
+            self._on_commit(response.header.revision)
         return []
 
     def _fail(self, write: Write, error: Exception) -> None:
@@ -281,7 +294,7 @@ class Committer:
         elif verdict is Verdict.OVERTAKEN:
             self._fail(write, StorageConflict(write.key, None))
         elif verdict is Verdict.NOT_DONE:
-            self._fail(write, InternalError("etcdserver: mvcc: database space exceeded"))
+            self._fail(write, InternalError(_NO_SPACE))
         return verdict is not Verdict.UNKNOWN
 
 

@@ -1,8 +1,9 @@
 """Keeping etcd small: old revisions are compacted by time, by number and by bytes, by one server at a time (rule 18).
 
 Who compacts is agreed on by comparing one key outside /registry/: the server whose compare holds does it, the others
-see that it was done. If the quota was used up all the same, everything old is compacted, the members are defragmented
-and the alarm is lifted, with a line in the log for each step.
+see that it was done. etcd 3.4 does not hold its quota against nested transactions, that is, against any write of ours:
+so the size is looked at here. Near the quota everything old is compacted, the members are defragmented, an alarm is
+lifted, with a line in the log for each step; what still doesn't fit is refused by `commit` until something is deleted.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from aetcd import rpc
 
+from apiserver.storage.cache import Limits
 from apiserver.storage.etcd import CALL_SECONDS, Compacted, Etcd, EtcdError
 from apiserver.storage.progress import Progress
 
@@ -23,7 +25,7 @@ TICK_SECONDS: Final = 10.0
 EVERY_SECONDS: Final = 300.0
 EVERY_REVISIONS: Final = 50_000
 EVERY_BYTES: Final = 1 << 30  # of growth of etcd's data
-_RECOVERY_SECONDS: Final = 30.0  # between two attempts
+NEAR: Final = 0.9  # of the quota: from there on room is made, or writes are refused
 _SLOW_SECONDS: Final = 60.0  # compaction with its clean-up, defragmentation
 
 
@@ -31,9 +33,10 @@ class Compaction:
     """`run` compacts when it is due. `out_of_space` says that etcd refused a write for want of space."""
 
     def __init__(
-        self, etcd: Etcd, progress: Progress, *, keep_revisions: int, clock: Callable[[], float] = time.monotonic
+        self, etcd: Etcd, progress: Progress, *, limits: Limits, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._etcd, self._progress, self._keep, self._clock = etcd, progress, keep_revisions, clock
+        self._etcd, self._progress, self._clock = etcd, progress, clock
+        self._keep, self._quota_bytes = limits.ring_revisions, limits.quota_bytes
         self._modified = 0  # revision of the key as last seen
         self._turn_at = clock()
         self._turn_revision = 0  # what was applied at the last turn: by the next one it is old enough
@@ -58,7 +61,8 @@ class Compaction:
                 if self._full.is_set():
                     self._full.clear()
                     await self.recover()
-                    await asyncio.sleep(_RECOVERY_SECONDS)
+                    pause = TICK_SECONDS if self.full else 0.0  # there is too much: deletes have to come first
+                    await asyncio.sleep(pause)
                 else:
                     await self.tick()
             except EtcdError as error:
@@ -74,7 +78,8 @@ class Compaction:
         if target and await self._mine(target):
             await self._compact(target, physical=False)
             self._compacted_bytes = used
-        await self._look_for_alarm()
+        if self.size_bytes >= NEAR * self._quota_bytes or await self.alarms():
+            self.out_of_space()
 
     def due(self, used_bytes: int) -> int:
         """The revision to compact to now, 0 for none."""
@@ -124,11 +129,6 @@ class Compaction:
         response = await self._etcd.read(lambda member: member.alarm, rpc.AlarmRequest(action=rpc.AlarmRequest.GET))
         return [each for each in response.alarms if each.alarm == rpc.NOSPACE]
 
-    async def _look_for_alarm(self) -> None:
-        self.full = bool(await self.alarms())
-        if self.full:
-            self._full.set()
-
     async def recover(self) -> None:
         """Make room after NOSPACE: compact, defragment, disarm."""
         log.error("etcd is out of space: compacting to revision %d", self._progress.applied)
@@ -140,7 +140,7 @@ class Compaction:
             log.error("etcd is out of space: lifting the alarm of member %x", alarm.memberID)
             request = rpc.AlarmRequest(action=rpc.AlarmRequest.DEACTIVATE, memberID=alarm.memberID, alarm=rpc.NOSPACE)
             await self._etcd.read(lambda member: member.alarm, request)
-        self.full = bool(await self.alarms())
         self.size_bytes, used = await self._sizes()
         self._compacted_bytes = used
+        self.full = used >= NEAR * self._quota_bytes or bool(await self.alarms())
         log.error("etcd has %d bytes, %d of them in use", self.size_bytes, used)

@@ -86,6 +86,7 @@ _ERRORS: Final[tuple[tuple[grpc.StatusCode, str, type[EtcdError]], ...]] = (
     (_CODES.PERMISSION_DENIED, "", Refused),
     (_CODES.UNIMPLEMENTED, "", Refused),
 )
+_NEVER_SENT: Final = "failed to connect to all addresses"  # gRPC's words for a call without a connection
 
 
 def _error(error: grpc.aio.AioRpcError) -> EtcdError:
@@ -178,15 +179,24 @@ class Etcd:
         return self._members[self._current]
 
     async def txn(self, request: Any, *, timeout: float = CALL_SECONDS) -> Any:
-        """Send a transaction once. Raises EtcdError; with `Unknown` it may have been applied."""
-        member = self.member()
-        try:
-            return await member.txn(request, timeout=timeout, wait_for_ready=True)
-        except grpc.aio.AioRpcError as error:
-            found = _error(error)
-            if isinstance(found, Unknown):
-                self.advance(member)
-            raise found from error
+        """Send a transaction once: to the next member only what never left for the one before.
+
+        Raises EtcdError; with `Unknown` it may have been applied.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        alone = len(self._members) == 1
+        while True:
+            member = self.member()
+            try:
+                return await member.txn(request, timeout=max(deadline - loop.time(), 0.05), wait_for_ready=alone)
+            except grpc.aio.AioRpcError as error:
+                found = _error(error)
+                if isinstance(found, Unknown):
+                    self.advance(member)
+                if _NEVER_SENT not in (error.details() or "") or deadline - loop.time() < 0.1:
+                    raise found from error
+            await asyncio.sleep(0.05)
 
     async def read(self, call: Callable[[Member], Any], request: Any, *, timeout: float = CALL_SECONDS) -> Any:
         """Ask for something that changes nothing, of one member after the other until one answers or time is up."""

@@ -93,7 +93,7 @@ class Write:
 
     def done(self, version: int) -> None:
         """It was made, as this version."""
-        if self.source is not None and self.entry is None:
+        if self.source is not None and (self.entry is None or self.entry.version != version):
             self.entry = Entry(self.key, version, self.source.body(version), self.labels, self.fields)
         if not self.future.done():
             self.future.set_result(version)

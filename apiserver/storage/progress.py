@@ -29,6 +29,7 @@ class Progress:
         self.stalled: Callable[[], None] = lambda: None  # someone has waited for long
         self._waiting: list[tuple[int, int, Waiters]] = []  # heap by revision
         self._count = 0
+        self._expecting = False
 
     def advance(self, revision: int) -> None:
         """The cache holds everything up to this revision: whoever waited for that goes on."""
@@ -61,7 +62,14 @@ class Progress:
             return False
         return True
 
+    def expect(self, revision: int) -> None:
+        """A write was made at this revision: if the cache doesn't get there soon, the watch is stuck."""
+        if not self._expecting:
+            self._expecting = True
+            asyncio.get_running_loop().call_later(STALLED_SECONDS, self._check, revision)
+
     def _check(self, revision: int) -> None:
+        self._expecting = False
         if revision > self.applied:
             self.stalled()
 

@@ -64,8 +64,14 @@ class Storage:
         self._etcd = Etcd(endpoints, Tls(ca_file, cert_file, key_file))
         self._stores = Stores(self._limits)
         self._progress = Progress()
-        self._compaction = Compaction(self._etcd, self._progress, keep_revisions=self._limits.ring_revisions)
-        self._committer = Committer(self._etcd, limits=self._limits, on_no_space=self._compaction.out_of_space)
+        self._compaction = Compaction(self._etcd, self._progress, limits=self._limits)
+        self._committer = Committer(
+            self._etcd,
+            limits=self._limits,
+            on_no_space=self._compaction.out_of_space,
+            on_commit=self._progress.expect,
+            full=lambda: self._compaction.full,
+        )
         self._feeding = Feeding(self._stores, self._progress, self._committer.handover)
         self._reflector = Reflector(self._etcd, self._stores, self._feeding, self._progress, self._limits)
         self._barrier = Barrier(self._etcd, self._progress)

@@ -56,7 +56,13 @@ class FakeEtcd:
 
 
 def committer(etcd: FakeEtcd, **limits: int) -> Committer:
-    return Committer(etcd, limits=Limits(**limits), on_no_space=lambda: None)  # type: ignore[arg-type]
+    return Committer(
+        etcd,  # type: ignore[arg-type]
+        limits=Limits(**limits),
+        on_no_space=lambda: None,
+        on_commit=lambda _: None,
+        full=lambda: False,
+    )
 
 
 def write(commits: Committer, key: str, *, version: int = 0, size: int = 0) -> "asyncio.Task[Any]":

@@ -160,3 +160,20 @@ async def test_a_cancelled_write_leaves_the_queue() -> None:
         etcd.accept(index, 10 + index)
     await asyncio.gather(tasks[0], tasks[1], tasks[3])
     assert commits.queued == 0
+
+
+async def test_the_same_bytes_twice_are_two_versions() -> None:
+    """The watch brings the first write's event when the second, of the same bytes, is under way already."""
+    etcd = FakeEtcd()
+    commits = committer(etcd)
+    key = "/registry/configmaps/a/same"
+    first = write(commits, key)
+    await turns()
+    etcd.accept(0, 10)
+    await first
+    second = write(commits, key, version=encode(10, 0))
+    await turns()
+    value = etcd.sent[1].success[0].request_txn.success[0].request_put.value
+    assert commits.handover.take(key, 10, value) is None
+    etcd.accept(1, 11)
+    assert (await second).entry.version == encode(11, 0)

@@ -88,7 +88,7 @@ async def collect(watcher: Watcher, count: int) -> list[WatchEvent]:
 
 async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_SECONDS):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

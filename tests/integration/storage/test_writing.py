@@ -73,7 +73,7 @@ async def lose_answer(storage: Storage, proxy: Proxy, cluster: Cluster, work: An
         proxy.muted = True
         task = asyncio.ensure_future(work)
         async with asyncio.timeout(10):
-            while await bare.revision() == before:
+            while await bare.revision() == before:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         proxy.cut()
         proxy.muted = False
