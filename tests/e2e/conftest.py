@@ -81,7 +81,7 @@ class Cluster:
 
     def apply(self, *bodies: JSON) -> None:
         """`kubectl apply` of objects."""
-        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(bodies)}))
+        self.kubectl("apply", "-f", "-", stdin="\n".join(map(json.dumps, bodies)))
 
     def ready_nodes(self) -> set[str]:
         """Names of the nodes that say Ready."""
