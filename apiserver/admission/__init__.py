@@ -14,7 +14,9 @@ from apiserver.admission.certificates import (
     CertificateSubjectRestriction,
 )
 from apiserver.admission.chain import Attributes, Chain, Plugin
+from apiserver.admission.defaulting import DefaultIngressClass, DefaultStorageClass, RuntimeClass
 from apiserver.admission.escalation import OwnerReferencesPermissionEnforcement, PrivilegeEscalation
+from apiserver.admission.limits import LimitRanger
 from apiserver.admission.namespaces import NamespaceLifecycle
 from apiserver.admission.nodes import NodeRestriction, TaintNodesByCondition
 from apiserver.admission.pods import DefaultTolerationSeconds, Priority, ensure_priority_classes
@@ -30,11 +32,14 @@ Make = Callable[[Storage, Authorizer], Plugin]
 # name, on by default, how it is made
 PLUGINS: tuple[tuple[str, bool, Make], ...] = (
     ("NamespaceLifecycle", True, lambda storage, authorizer: NamespaceLifecycle(storage)),
+    ("LimitRanger", True, lambda storage, authorizer: LimitRanger(storage)),
     ("ServiceAccount", True, lambda storage, authorizer: ServiceAccount(storage)),
     ("NodeRestriction", False, lambda storage, authorizer: NodeRestriction(storage)),
     ("TaintNodesByCondition", True, lambda storage, authorizer: TaintNodesByCondition()),
     ("Priority", True, lambda storage, authorizer: Priority(storage)),
     ("DefaultTolerationSeconds", True, lambda storage, authorizer: DefaultTolerationSeconds()),
+    ("DefaultStorageClass", True, lambda storage, authorizer: DefaultStorageClass(storage)),
+    ("RuntimeClass", True, lambda storage, authorizer: RuntimeClass(storage)),
     (
         "OwnerReferencesPermissionEnforcement",
         False,
@@ -43,6 +48,7 @@ PLUGINS: tuple[tuple[str, bool, Make], ...] = (
     ("CertificateApproval", True, lambda storage, authorizer: CertificateApproval(authorizer)),
     ("CertificateSigning", True, lambda storage, authorizer: CertificateSigning(authorizer)),
     ("CertificateSubjectRestriction", True, lambda storage, authorizer: CertificateSubjectRestriction()),
+    ("DefaultIngressClass", True, lambda storage, authorizer: DefaultIngressClass(storage)),
 )
 
 
@@ -66,11 +72,11 @@ def build_chain(
 # Upstream's plugins that are not here (yet); naming one is not an error, so that manifests carry over.
 UNSUPPORTED = frozenset(
     {
-        "AlwaysAdmit", "AlwaysDeny", "AlwaysPullImages", "ClusterTrustBundleAttest", "DefaultIngressClass",
-        "DefaultStorageClass", "DenyServiceExternalIPs", "EventRateLimit", "ExtendedResourceToleration",
-        "ImagePolicyWebhook", "LimitPodHardAntiAffinityTopology", "LimitRanger", "MutatingAdmissionPolicy",
-        "MutatingAdmissionWebhook", "NamespaceAutoProvision", "NamespaceExists", "PersistentVolumeClaimResize",
-        "PodNodeSelector", "PodSecurity", "PodTolerationRestriction", "PodTopologyLabels", "ResourceQuota",
-        "RuntimeClass", "StorageObjectInUseProtection", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook",
+        "AlwaysAdmit", "AlwaysDeny", "AlwaysPullImages", "ClusterTrustBundleAttest", "DenyServiceExternalIPs",
+        "EventRateLimit", "ExtendedResourceToleration", "ImagePolicyWebhook", "LimitPodHardAntiAffinityTopology",
+        "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "NamespaceAutoProvision", "NamespaceExists",
+        "PersistentVolumeClaimResize", "PodNodeSelector", "PodSecurity", "PodTolerationRestriction",
+        "PodTopologyLabels", "ResourceQuota", "StorageObjectInUseProtection", "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionWebhook",
     }
 )  # fmt: skip
