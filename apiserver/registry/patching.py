@@ -39,7 +39,7 @@ async def patch_object(
     """Patch one object. `inspect` is shown each result before it is stored (unknown fields)."""
     if content_type == APPLY_PATCH:
         change = _applying(store, namespace, name, body, ctx, subresource)
-        ctx.options["applied"] = True
+        ctx.applied = True
     else:
         change = _patching(store, name, body, _patcher(content_type, store.gvk))
     if inspect is not None:

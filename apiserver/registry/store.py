@@ -93,7 +93,7 @@ class ResourceStore:
         suspect = not ctx.checked and self._decoded(obj)
         metadata.stamp_new(meta, ctx.now)
         strategy.default(obj)
-        if not ctx.options.get("applied"):
+        if not ctx.applied:
             # before admission: what plugins add is nobody's
             managedfields.update_managed(None, obj, manager=ctx.manager, operation="Update", now=ctx.now)
         attributes = self._attributes("CREATE", namespace, name, ctx, obj=obj)
@@ -236,7 +236,7 @@ class ResourceStore:
             self.strategy.prepare_subresource(subresource, new, old, ctx)
         else:
             self.strategy.prepare_update(new, old, ctx)
-        if not ctx.options.get("applied"):
+        if not ctx.applied:
             managedfields.update_managed(
                 old, new, manager=ctx.manager, subresource=subresource, operation="Update", now=ctx.now
             )
@@ -293,6 +293,7 @@ class ResourceStore:
             old=old,
             dry_run=ctx.dry_run,
             options=ctx.options,
+            warnings=ctx.warnings,
         )
 
 

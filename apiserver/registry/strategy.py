@@ -52,6 +52,7 @@ class Context:
     manager: str
     dry_run: bool = False
     force: bool = False
+    applied: bool = False  # server-side apply: its field ownership is worked out already
     checked: bool = False  # the object was just found to be all that its schema says
     options: JSON = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
