@@ -96,7 +96,7 @@ class EndpointsController:
             "name": meta.name(service),
             "namespace": meta.namespace(service),
             "labels": labels,
-            "annotations": annotations,
+            **({"annotations": annotations} if annotations else {}),
         }
         body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": wanted}
         try:

@@ -17,6 +17,7 @@ from controllers.deployment import DeploymentController
 from controllers.endpoints import EndpointsController
 from controllers.endpointslice import EndpointSliceController
 from controllers.garbagecollector import GarbageCollector
+from controllers.mirroring import EndpointSliceMirroringController
 from controllers.namespace import NamespaceController
 from controllers.nodeipam import NodeIpamController
 from controllers.nodelifecycle import NodeLifecycleController
@@ -35,6 +36,7 @@ CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
     "deployment-controller": DeploymentController,
     "endpointslice-controller": EndpointSliceController,
     "endpoints-controller": EndpointsController,
+    "endpointslice-mirroring-controller": EndpointSliceMirroringController,
     "certificatesigningrequest-approving-controller": ApprovingController,
     "certificatesigningrequest-signing-controller": SigningController,
     "certificatesigningrequest-cleaner-controller": CleaningController,
@@ -54,6 +56,7 @@ ALIASES = {
     "deployment": "deployment-controller",
     "endpointslice": "endpointslice-controller",
     "endpoint": "endpoints-controller",
+    "endpointslicemirroring": "endpointslice-mirroring-controller",
     "csrapproving": "certificatesigningrequest-approving-controller",
     "csrsigning": "certificatesigningrequest-signing-controller",
     "csrcleaner": "certificatesigningrequest-cleaner-controller",

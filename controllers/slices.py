@@ -40,6 +40,15 @@ class Group:
     endpoints: list[JSON]
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What all slices of a Service have alike."""
+
+    owner: JSON
+    labels: dict[str, str]
+    limit: int
+
+
 def port_number(pod: JSON, port: JSON) -> int | None:
     """The number of a Service port's target on a pod; a name is looked up in its containers."""
     target = port.get("targetPort") or port["port"]
@@ -115,8 +124,20 @@ def groups(service: JSON, pods: Iterable[JSON], *, zone_of: Callable[[str], str]
     return list(found.values())
 
 
-def plan(service: JSON, wanted: Sequence[Group], present: Sequence[JSON], *, limit: int = 100) -> Plan:
-    """What makes the slices `present` hold what is `wanted`. A Service with no endpoint keeps one empty slice."""
+def plan(
+    service: JSON,
+    wanted: Sequence[Group],
+    present: Sequence[JSON],
+    *,
+    limit: int = 100,
+    owner: JSON | None = None,
+    manager: str = MANAGER,
+) -> Plan:
+    """What makes the slices `present` hold what is `wanted`. A Service with no endpoint keeps one empty slice.
+
+    Slices are owned by the Service, unless another owner is given, and labelled with the manager.
+    """
+    frame = Frame(owner or service, _labels(service, manager), limit)
     made = Plan()
     by_group: dict[bytes, list[JSON]] = {}
     for each in present:
@@ -127,13 +148,13 @@ def plan(service: JSON, wanted: Sequence[Group], present: Sequence[JSON], *, lim
         wanted = [Group(family, [], []) for family in families]
     for group in wanted:
         there = by_group.pop(_group_key(group.address_type, group.ports), [])
-        _plan_group(service, group, there, made, limit=limit)
+        _plan_group(group, there, made, frame)
     made.delete += [each for rest in by_group.values() for each in rest]
     return made
 
 
-def _plan_group(service: JSON, group: Group, present: list[JSON], made: Plan, *, limit: int) -> None:
-    labels = _labels(service)
+def _plan_group(group: Group, present: list[JSON], made: Plan, frame: Frame) -> None:
+    labels, limit = frame.labels, frame.limit
     left = {_endpoint_key(each): each for each in group.endpoints}
     held: list[tuple[JSON, list[JSON]]] = []
     for each in present:
@@ -146,7 +167,7 @@ def _plan_group(service: JSON, group: Group, present: list[JSON], made: Plan, *,
         endpoints += rest[:room]
         rest = rest[room:]
     while rest or not (held or made.create):
-        made.create.append(_new_slice(service, group, rest[:limit], labels))
+        made.create.append(_new_slice(group, rest[:limit], frame))
         rest = rest[limit:]
         if not rest:
             break
@@ -159,15 +180,15 @@ def _plan_group(service: JSON, group: Group, present: list[JSON], made: Plan, *,
         keep_empty = keep_empty and bool(endpoints)
 
 
-def _new_slice(service: JSON, group: Group, endpoints: list[JSON], labels: dict[str, str]) -> JSON:
+def _new_slice(group: Group, endpoints: list[JSON], frame: Frame) -> JSON:
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
-            "generateName": f"{meta.name(service)}-",
-            "namespace": meta.namespace(service),
-            "labels": labels,
-            "ownerReferences": [meta.owner_reference(service)],
+            "generateName": f"{meta.name(frame.owner)}-",
+            "namespace": meta.namespace(frame.owner),
+            "labels": frame.labels,
+            "ownerReferences": [meta.owner_reference(frame.owner)],
         },
         "addressType": group.address_type,
         "ports": group.ports,
@@ -175,11 +196,11 @@ def _new_slice(service: JSON, group: Group, endpoints: list[JSON], labels: dict[
     }
 
 
-def _labels(service: JSON) -> dict[str, str]:
+def _labels(service: JSON, manager: str) -> dict[str, str]:
     own = {key: value for key, value in meta.labels(service).items() if key not in _RESERVED}
     if service["spec"].get("clusterIP") == "None":
         own[HEADLESS] = ""
-    return {**own, SERVICE_NAME: meta.name(service), MANAGED_BY: MANAGER}
+    return {**own, SERVICE_NAME: meta.name(service), MANAGED_BY: manager}
 
 
 def _group_key(address_type: str, ports: Sequence[JSON]) -> bytes:
