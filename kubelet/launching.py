@@ -19,7 +19,7 @@ from .environment import ConfigError, Sources
 from .handlers import Target
 from .images import ImageError
 from .network.cni import CNIError
-from .observed import Container, PodState
+from .observed import CREATED, Container, PodState
 from .parts import Parts
 from .volumes.manager import sub_path
 from .volumes.payloads import VolumeError, references
@@ -110,8 +110,7 @@ class Launcher:
             image = await parts.images.ensure(
                 container, lambda type_, reason, message: parts.record(pod, type_, reason, message, name)
             )
-            previous = state.newest(name)
-            attempt = previous.attempt + 1 if previous else 0
+            attempt = max((run.attempt + 1 for run in state.runs.get(name, []) if run.state != CREATED), default=0)
             sources = await self.sources(pod, ips)
             variables = environment.build(pod, container, sources)
             message_file = self._message_file(pod, container, attempt)

@@ -47,6 +47,7 @@ class Circumstances:
     unhealthy: Mapping[str, str]  # container id -> why its liveness or startup probe wants it killed
     started: Callable[[Container], bool]  # its startup probe has passed, or it has none
     holdoff: Callable[[JSON, Container], float]  # seconds until an exited run may be followed by another
+    networked: Callable[[Container], bool] = lambda sandbox: True  # its network was set up to the end
 
 
 def all_containers(spec: JSON) -> list[JSON]:
@@ -82,7 +83,7 @@ def compute(pod: JSON, state: PodState, circumstances: Circumstances) -> Actions
     if _finished(spec, state):
         actions.finished = True
         return actions
-    if sandbox is None or not sandbox.running:
+    if sandbox is None or not sandbox.running or not circumstances.networked(sandbox):
         return _renew(spec, state, actions)
     has_run = any(
         run.sandbox == sandbox.id and run.state != CREATED

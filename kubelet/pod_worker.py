@@ -56,7 +56,7 @@ class PodWorker:
     def update(self, pod: JSON) -> None:
         """The pod as the API server has it now; the echo of the own status write changes nothing."""
         self.pod = pod
-        if self._parts.statuses.wrote(pod):
+        if self._parts.statuses.wrote(pod) and not meta.is_deleting(pod):
             return
         if meta.is_deleting(pod):
             self._ending.set()
@@ -175,7 +175,10 @@ class PodWorker:
         def holdoff(container: JSON, run: Container) -> float:
             return parts.restarts.remaining(f"{self.uid}/{container['name']}", _ended_at(run))
 
-        return Circumstances(unhealthy=probes.unhealthy, started=probes.started, holdoff=holdoff)
+        def networked(sandbox: Container) -> bool:
+            return sandbox.host_network or bool(parts.runtime.cni.addresses(sandbox.id))
+
+        return Circumstances(unhealthy=probes.unhealthy, started=probes.started, holdoff=holdoff, networked=networked)
 
     def _note_held(self, actions: Actions) -> None:
         for name in actions.held:

@@ -85,6 +85,14 @@ def test_a_lost_sandbox_is_replaced_and_everything_starts_anew() -> None:
     assert starts(actions) == ["c"]
 
 
+def test_a_sandbox_whose_network_was_not_finished_is_replaced() -> None:
+    half = Circumstances(
+        unhealthy={}, started=lambda run: True, holdoff=lambda container, run: 0.0, networked=lambda sandbox: False
+    )
+    actions = compute(pod(), observed(sandbox()), half)
+    assert actions.create_sandbox and actions.sandbox_attempt == 1
+
+
 def test_init_containers_run_again_in_a_new_sandbox() -> None:
     subject = pod(init=[{"name": "i1"}])
     state = observed(sandbox(id="POD-1", attempt=1), sandbox(state="exited"), exited("i1", 0))
