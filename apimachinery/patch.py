@@ -11,26 +11,21 @@ Errors are the API server's: a malformed patch is a BadRequest, a well-formed on
 from collections.abc import Sequence
 from typing import Any, Final
 
-from apimachinery.errors import BadRequest, Invalid, RequestEntityTooLarge
+from apimachinery import field
+from apimachinery.errors import BadRequest, Invalid, RequestEntityTooLarge, invalid
 
 JSON = dict[str, Any]
 
 MAX_OPERATIONS: Final = 10_000
-_ARGUMENTS: Final = {
-    "add": ("value",),
-    "replace": ("value",),
-    "test": ("value",),
-    "remove": (),
-    "move": ("from",),
-    "copy": ("from",),
-}
+_FROM: Final = ("move", "copy")
+_OPERATIONS: Final = ("add", "replace", "test", "remove", *_FROM)
 _REJECTED: Final = "the server rejected our request due to an error in our request"
 
 
 def merge_patch(doc: JSON, patch: JSON) -> JSON:
     """`doc` with `patch` merged: null deletes, objects merge, everything else replaces."""
     if not isinstance(patch, dict):
-        raise BadRequest("error decoding patch: a merge patch of an object must be an object")
+        raise invalid("", "", "", [field.invalid("patch", patch, "a merge patch of an object must be an object")])
     return fresh(_merge(doc, patch))
 
 
@@ -76,13 +71,11 @@ def _check(op: Any) -> None:
     if not isinstance(op, dict):
         raise BadRequest("error decoding patch: an operation must be an object")
     name = op.get("op")
-    if name not in _ARGUMENTS:
-        raise BadRequest(f'error decoding patch: Unexpected kind: "{name}"')
-    for argument in ("path", *_ARGUMENTS[name]):
-        if argument not in op:
-            raise BadRequest(f'error decoding patch: operation "{name}" is missing "{argument}"')
-        if argument != "value" and not isinstance(op[argument], str):
-            raise BadRequest(f'error decoding patch: "{argument}" of operation "{name}" must be a string')
+    if name not in _OPERATIONS:
+        raise _unfit(f"Unexpected kind: {name}")
+    for argument in ("path", "from") if name in _FROM else ("path",):
+        if not isinstance(op.get(argument), str):
+            raise _unfit(f"{name} operation does not apply: it has no {argument}")
 
 
 def _unfit(why: str) -> Invalid:
@@ -94,7 +87,7 @@ def _tokens(pointer: str) -> list[str]:
     if not pointer:
         return []
     if not pointer.startswith("/"):
-        raise BadRequest(f'error decoding patch: path "{pointer}" does not start with "/"')
+        raise _unfit(f'path "{pointer}" does not start with "/"')
     return [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")]
 
 
@@ -106,17 +99,17 @@ class _Document:
         self._ours: dict[int, Any] = {}  # id -> container; holding it keeps the id from being used again
 
     def run(self, op: JSON) -> None:
-        name, path = op["op"], op["path"]
+        name, path, value = op["op"], op["path"], op.get("value")
         if name == "test":
-            if self._get(path, name) != op["value"] or _differs_in_type(self._get(path, name), op["value"]):
+            if self._get(path, name) != value or _differs_in_type(self._get(path, name), value):
                 raise _unfit(f"testing value {path} failed: test failed")
         elif name == "remove":
             self._remove(path, name)
         elif name == "replace":
             self._get(path, name)
-            self._put(path, op["value"], name, insert=False)
+            self._put(path, value, name, insert=False)
         elif name == "add":
-            self._put(path, op["value"], name, insert=True)
+            self._put(path, value, name, insert=True)
         elif name == "copy":
             self._put(path, self._shared(op["from"], name), name, insert=True)
         elif not (path + "/").startswith(op["from"] + "/"):

@@ -54,16 +54,18 @@ def apply(
     config = {"apiVersion": gvk.api_version, "kind": gvk.kind, **config}
     plan = plan_for(config, type)
     own = identity(config, manager=manager, operation=APPLY, subresource=subresource)
-    fields = strip(fields_of(config, plan))
+    said = fields_of(config, plan)
     for key in RESET.get(subresource, ()):
-        fields.pop(key, None)
+        said.pop(key, None)
+    held = with_named_fields(said, plan)  # what names the object is nobody's, and yet holds up metadata
+    fields = strip(said)
     if live is None:
         new = fresh(merge({}, config, plan))
         return _with_entries(new, [entry_of(own, fields, now)] if fields else [])
     entries = (live.get("metadata") or {}).get("managedFields") or [first_apply(live, plan)]
     before: JSON = next((entry for entry in entries if same_manager(entry, own)), {})
     new = merge(live, config, plan)
-    new = fresh(_pruned(new, entries, own, fields, before.get("fieldsV1") or {}, plan))
+    new = fresh(_pruned(new, entries, own, held, before.get("fieldsV1") or {}, plan))
     changed, removed = (strip(each) for each in compare(live, new, plan))
     disputes = [] if force else _disputes(entries, own, changed)
     if disputes and manager == _KUBECTL:
@@ -90,11 +92,11 @@ def _with_entries(new: JSON, entries: list[JSON]) -> JSON:
     return new
 
 
-def _pruned(new: JSON, entries: list[JSON], own: JSON, fields: FieldSet, last: FieldSet, plan: Plan) -> JSON:
-    """`new` without what the manager applied last, doesn't apply now, and nobody else owns."""
+def _pruned(new: JSON, entries: list[JSON], own: JSON, held: FieldSet, last: FieldSet, plan: Plan) -> JSON:
+    """`new` without what the manager applied last, doesn't hold now, and nobody else owns."""
     if not last:
         return new
-    owned = fields
+    owned = held
     for entry in entries:
         if not same_manager(entry, own):
             owned = union(owned, entry.get("fieldsV1") or {})

@@ -54,6 +54,8 @@ def _merge_map(doc: JSON, patch: JSON, type: Type | None) -> JSON:
             name, gone = key[len(DELETE_FROM) :], _listed(value, "primitive list")
             if isinstance(current := merged.get(name), list):
                 merged[name] = [each for each in current if each not in gone]
+                if not merged[name]:
+                    del merged[name]
         elif key == RETAIN_KEYS:
             continue
         elif value is None:
@@ -105,7 +107,7 @@ def _retained(doc: JSON, patch: JSON) -> JSON:
         raise BadRequest("invalid patch format of retainKeys")
     for key, value in patch.items():
         if value is not None and not key.startswith("$") and key not in keep:
-            raise Invalid(f'the patch has "{key}", which its retainKeys list lacks')
+            raise BadRequest("invalid patch format of retainKeys")
     return {key: value for key, value in doc.items() if key in keep}
 
 

@@ -7,7 +7,7 @@ every container that appears is a change too (`added`), so its owner is the one 
 from typing import Any, Final
 
 from apimachinery.errors import BadRequest
-from apimachinery.structured.fieldset import MEMBER, SELF, FieldSet
+from apimachinery.structured.fieldset import MEMBER, SELF, FieldSet, shown
 from apimachinery.structured.plan import Plan
 
 JSON = dict[str, Any]
@@ -38,7 +38,7 @@ def _fields_of(value: Any, plan: Plan, path: str) -> FieldSet:
         except BadRequest as error:
             raise BadRequest(f"failed to create typed patch object: {path}: element {index}: {error.message}") from None
         if key in node:
-            raise BadRequest(f"failed to create typed patch object: {path}: duplicate entries for key {key[2:]}")
+            raise BadRequest(f"failed to create typed patch object: {path}: duplicate entries for key {shown(key)}")
         inner = plan.item
         taken_apart = inner is not None and each and inner.fits(each)
         node[key] = {**_fields_of(each, inner, f"{path}[{index}]"), SELF: MEMBER} if taken_apart and inner else MEMBER

@@ -88,13 +88,14 @@ def paths(fields: FieldSet, prefix: str = "") -> Iterator[str]:
     for key in sorted(fields):
         if key == SELF:
             continue
-        path, node = prefix + _shown(key), fields[key]
+        path, node = prefix + shown(key), fields[key]
         if is_member(node):
             yield path
         yield from paths(node, path)
 
 
-def _shown(element: str) -> str:
+def shown(element: str) -> str:
+    """An element as paths show it: .name, [name="x"], [="value"]."""
     kind, _, rest = element.partition(":")
     if kind == "f":
         return f".{rest}"

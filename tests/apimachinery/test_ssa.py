@@ -74,6 +74,15 @@ def test_what_is_not_applied_any_more_goes() -> None:
     assert "replicas" not in new["spec"]
 
 
+def test_an_applier_who_drops_its_labels_leaves_the_name() -> None:
+    config = containers(replicas=1)
+    labelled = {**config, "metadata": {"name": "web", "labels": {"a": "b"}}}
+    live = applied(None, labelled, "me")
+    live["metadata"]["uid"] = "1"
+    metadata = applied(live, config, "me")["metadata"]
+    assert (metadata["name"], metadata["uid"], metadata.get("labels")) == ("web", "1", None)
+
+
 def test_a_conflict_names_manager_and_field_as_upstream_does() -> None:
     live = containers(replicas=1)
     live |= {"apiVersion": "apps/v1", "kind": "Deployment"}

@@ -48,6 +48,7 @@ def items(*pairs: str) -> list[dict[str, Any]]:
         # lists of primitives
         ({"words": ["a"]}, {"words": ["b", "a"]}, {"words": ["b", "a"]}),
         ({"words": ["a", "b"]}, {"$deleteFromPrimitiveList/words": ["a"]}, {"words": ["b"]}),
+        ({"words": ["a"]}, {"$deleteFromPrimitiveList/words": ["a"]}, {}),
         (
             {"words": ["a", "b"]},
             {"$deleteFromPrimitiveList/words": ["a"], "$setElementOrder/words": ["c", "b"], "words": ["c"]},
@@ -75,7 +76,7 @@ def test_merge(doc: Any, patch: Any, result: Any) -> None:
         ({"items": [{"value": "x"}]}, BadRequest),
         ({"items": [[1]]}, Invalid),
         ({"plain": {"$retainKeys": "a"}}, BadRequest),
-        ({"plain": {"$retainKeys": ["a"], "b": 1}}, Invalid),
+        ({"plain": {"$retainKeys": ["a"], "b": 1}}, BadRequest),
         ({"$setElementOrder/items": [{"name": "b"}], "items": items("a1")}, BadRequest),
         ({"$deleteFromPrimitiveList/words": "a"}, BadRequest),
     ],
@@ -152,7 +153,7 @@ def test_applying_a_three_way_patch_reaches_the_manifest(last: Any, now: Any) ->
     patch = three_way(last, now, last, SHAPE)
     result = strategic_merge_patch(last, patch, SHAPE)
     assert _canonical(result) == _canonical(now)
-    assert three_way(now, now, result, SHAPE) == {}
+    assert not any(three_way(now, now, result, SHAPE).values())
 
 
 @given(documents, documents, documents)
