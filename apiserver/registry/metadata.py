@@ -17,6 +17,7 @@ from apiserver.registry import names
 ANNOTATIONS_LIMIT_BYTES = 256 * 1024
 _SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 _KEPT_ON_UPDATE = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+_EMPTIABLE = ("labels", "annotations", "ownerReferences", "finalizers", "generateName")
 _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 FINALIZER_ORPHAN = "orphan"
 FINALIZER_FOREGROUND = "foregroundDeletion"
@@ -25,8 +26,16 @@ _qualified = lru_cache(maxsize=8192)(names.qualified_name)
 _label_value = lru_cache(maxsize=8192)(names.label_value)
 
 
+def drop_empty(metadata: JSON) -> None:
+    """Empty maps and lists say nothing, and aren't kept."""
+    for name in _EMPTIABLE:
+        if name in metadata and not metadata[name]:
+            del metadata[name]
+
+
 def stamp_new(metadata: JSON, now: str) -> None:
     """Give a new object what only the server decides."""
+    drop_empty(metadata)
     for name in _SYSTEM_FIELDS:
         metadata.pop(name, None)
     metadata.pop("generation", None)
@@ -37,6 +46,7 @@ def stamp_new(metadata: JSON, now: str) -> None:
 def keep_system_fields(metadata: JSON, old: JSON) -> None:
     """An update never changes what the server set, whatever the client sent."""
     metadata.pop("selfLink", None)
+    drop_empty(metadata)
     for name in _KEPT_ON_UPDATE:
         if name in old:
             metadata[name] = old[name]

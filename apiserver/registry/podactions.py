@@ -20,9 +20,9 @@ async def bind(call: Call, body: JSON, parts: Parts) -> JSON:
     if not node:
         raise errors.BadRequest("target.name: Required value")
     wanted_uid = meta.uid(body)
+    name = call.info.name or meta.name(body)  # posted to the pod, or to the namespace's bindings
 
     def with_node(pod: JSON | None) -> JSON:
-        name = call.info.name
         if pod is None:
             raise errors.not_found("", "pods", name)
         refusal = _why_not(pod, wanted_uid)
@@ -32,7 +32,7 @@ async def bind(call: Call, body: JSON, parts: Parts) -> JSON:
 
     store = parts.resources.store(kinds.POD)
     context = parameters.context(call)
-    await store.change(call.info.namespace, call.info.name, with_node, context, subresource="binding")
+    await store.change(call.info.namespace, name, with_node, context, subresource="binding")
     return _SUCCESS
 
 

@@ -77,7 +77,10 @@ class PodStrategy(Strategy):
     def prepare_subresource(self, subresource: str, obj: JSON, old: JSON, ctx: Context) -> None:
         if subresource == "status":
             self.prepare_status_update(obj, old)
-            obj.setdefault("status", {}).setdefault("qosClass", (old.get("status") or {}).get("qosClass"))
+            status = {"qosClass": qos_class(old["spec"]), **(obj.get("status") or {})}
+            if status.get("podIP") and (status.get("podIPs") or [{}])[0].get("ip") != status["podIP"]:
+                status["podIPs"] = [{"ip": status["podIP"]}]
+            obj["status"] = status
         elif subresource in ("ephemeralcontainers", "resize"):
             obj["status"] = old.get("status") or {}
         elif subresource != "binding":

@@ -59,6 +59,7 @@ STRATEGIES: dict[tuple[str, str], str] = {
 
 # What a POST does that creates no stored object.
 ACTIONS: dict[tuple[str, str, str], str] = {
+    ("", "bindings", ""): "podactions:bind",
     ("", "pods", "binding"): "podactions:bind",
     ("", "pods", "eviction"): "podactions:evict",
     ("", "serviceaccounts", "token"): "token:create",

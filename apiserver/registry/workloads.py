@@ -260,9 +260,7 @@ class JobStrategy(WorkloadStrategy):
         ):
             if spec.get(name) is None:
                 spec[name] = value
-        template_labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
-        if template_labels and not obj["metadata"].get("labels"):
-            obj["metadata"]["labels"] = dict(template_labels)
+        _label_as_template(obj)
 
     def validate(self, obj: JSON) -> list[FieldError]:
         return _restart_required(super().validate(obj))
@@ -278,6 +276,7 @@ class JobStrategy(WorkloadStrategy):
         metadata = template.setdefault("metadata", {})
         metadata["labels"] = {**(metadata.get("labels") or {}), **own, **named}
         spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+        _label_as_template(obj)
 
 
 class CronJobStrategy(WorkloadStrategy):
@@ -311,6 +310,13 @@ class CronJobStrategy(WorkloadStrategy):
         if spec.get("concurrencyPolicy") not in ("Allow", "Forbid", "Replace"):
             valid = ("Allow", "Forbid", "Replace")
             yield field.not_supported("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), valid)
+
+
+def _label_as_template(job: JSON) -> None:
+    """A Job without labels of its own has its template's."""
+    found = (((job.get("spec") or {}).get("template") or {}).get("metadata") or {}).get("labels")
+    if found and not job["metadata"].get("labels"):
+        job["metadata"]["labels"] = dict(found)
 
 
 def _restart_required(faults: list[FieldError]) -> list[FieldError]:
