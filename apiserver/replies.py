@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -64,14 +65,22 @@ def head(status: int, content_type: str, headers: Mapping[str, str], *, close: b
     return lines + b"Connection: close\r\n" if close else lines
 
 
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A large body that is made while it is written."""
+
+    length: int
+    make: Callable[[], Iterable[bytes]]
+
+
 class Reply:
-    """A whole answer. The body may be in pieces (a list's items), which are joined into slices on the way out."""
+    """A whole answer."""
 
     __slots__ = ("body", "content_type", "headers", "keep_alive", "status", "warnings")
 
     def __init__(
         self,
-        body: bytes | Sequence[bytes],
+        body: bytes | Pieces,
         *,
         status: int = 200,
         content_type: str = JSON_TYPE,
@@ -90,12 +99,11 @@ class Reply:
         if transport is None:
             raise ConnectionResetError("the client has gone")
         self.keep_alive = request.keep_alive
-        pieces: Sequence[bytes] = (self.body,) if isinstance(self.body, bytes) else self.body
-        length = sum(map(len, pieces))
-        headers = self.headers
+        body, headers = self.body, self.headers
+        length = len(body) if isinstance(body, bytes) else body.length
         if length >= GZIP_FROM_BYTES and "gzip" in request.headers.get("Accept-Encoding", ""):
-            body = await asyncio.to_thread(_compressed, pieces)
-            pieces, length = (body,), len(body)
+            body = await asyncio.to_thread(_compressed, body)
+            length = len(body)
             headers = {**headers, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         lines = head(self.status, self.content_type, headers, close=not self.keep_alive)
         for warning in self.warnings:
@@ -106,16 +114,20 @@ class Reply:
         if request.method == "HEAD" or not length:
             transport.write(lines)
         elif length <= _AT_ONCE_BYTES:
-            transport.write(b"".join((lines, *pieces)))
+            transport.write(b"".join((lines, *_made(body))))
         else:
             transport.write(lines)
-            await _write_slices(request, transport, pieces)
+            await _write_slices(request, transport, _made(body))
 
     async def write_eof(self) -> None:
         """Nothing is left to write."""
 
 
-async def _write_slices(request: web.BaseRequest, transport: asyncio.Transport, pieces: Sequence[bytes]) -> None:
+def _made(body: bytes | Pieces) -> Iterable[bytes]:
+    return (body,) if isinstance(body, bytes) else body.make()
+
+
+async def _write_slices(request: web.BaseRequest, transport: asyncio.Transport, pieces: Iterable[bytes]) -> None:
     """Bounded memory for large answers: no more than a slice is written before what went before is on its way."""
     waiting = 0
     for piece in pieces:
@@ -129,9 +141,9 @@ async def _write_slices(request: web.BaseRequest, transport: asyncio.Transport, 
     await request.protocol._drain_helper()
 
 
-def _compressed(pieces: Sequence[bytes]) -> bytes:
+def _compressed(body: bytes | Pieces) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    return b"".join([*map(packer.compress, pieces), packer.flush()])
+    return b"".join([*map(packer.compress, _made(body)), packer.flush()])
 
 
 class Done:

@@ -7,7 +7,7 @@ only) is made from the parsed object, one representation at a time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -17,7 +17,7 @@ from apimachinery.errors import NotAcceptable
 from apimachinery.meta import JSON
 from apiserver.endpoints import tables
 from apiserver.endpoints.negotiation import PLAIN, Representation
-from apiserver.replies import Reply
+from apiserver.replies import Pieces, Reply
 
 if TYPE_CHECKING:
     from apiserver.resources import Resource
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Encode = Callable[["WatchEvent"], bytes]
 GROUP = 64  # objects made into one piece of a list
+_TAIL = b"]}"
 
 
 def convert(resource: Resource, obj: JSON) -> JSON:
@@ -72,20 +73,27 @@ def partial(obj: JSON, version: str) -> JSON:
 
 
 async def collection(resource: Resource, entries: Sequence[Entry], list_metadata: JSON, shape: Representation) -> Reply:
-    """A list, in pieces of a few objects each; what has to be made of parsed objects lets others run in between."""
+    """A list. What has to be made of parsed objects is made a few at a time, and others run in between."""
     head, show = _list_form(resource, list_metadata, shape)
-    pieces = [head]
-    for start in range(0, len(entries), GROUP):
-        group = entries[start : start + GROUP]
-        if show is None:
-            shown = [entry.body for entry in group]
-        else:
+    if show is None:
+        items = [entry.body for entry in entries]
+    else:
+        items = []
+        for start in range(0, len(entries), GROUP):
             if start:
                 await asyncio.sleep(0)
-            shown = [show(entry) for entry in group]
-        pieces.append(b",".join([b"", *shown] if start else shown))
-    pieces.append(b"]}")
-    return Reply(pieces, content_type=shape.content_type)
+            items += [show(entry) for entry in entries[start : start + GROUP]]
+    length = len(head) + sum(map(len, items)) + max(0, len(items) - 1) + len(_TAIL)
+    return Reply(Pieces(length, lambda: _pieces(head, items)), content_type=shape.content_type)
+
+
+def _pieces(head: bytes, items: list[bytes]) -> Iterator[bytes]:
+    """The document, some objects at a time, joined only when it is their turn to be written."""
+    yield head
+    for start in range(0, len(items), GROUP):
+        group = items[start : start + GROUP]
+        yield b",".join([b"", *group] if start else group)
+    yield _TAIL
 
 
 def _list_form(
