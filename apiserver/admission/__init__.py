@@ -19,6 +19,7 @@ from apiserver.admission.escalation import OwnerReferencesPermissionEnforcement,
 from apiserver.admission.limits import LimitRanger
 from apiserver.admission.namespaces import NamespaceLifecycle
 from apiserver.admission.nodes import NodeRestriction, TaintNodesByCondition
+from apiserver.admission.pod_security import PodSecurity
 from apiserver.admission.pods import DefaultTolerationSeconds, Priority, ensure_priority_classes
 from apiserver.admission.service_accounts import ServiceAccount
 from apiserver.authorization import Authorizer
@@ -36,6 +37,7 @@ PLUGINS: tuple[tuple[str, bool, Make], ...] = (
     ("ServiceAccount", True, lambda storage, authorizer: ServiceAccount(storage)),
     ("NodeRestriction", False, lambda storage, authorizer: NodeRestriction(storage)),
     ("TaintNodesByCondition", True, lambda storage, authorizer: TaintNodesByCondition()),
+    ("PodSecurity", True, lambda storage, authorizer: PodSecurity(storage)),
     ("Priority", True, lambda storage, authorizer: Priority(storage)),
     ("DefaultTolerationSeconds", True, lambda storage, authorizer: DefaultTolerationSeconds()),
     ("DefaultStorageClass", True, lambda storage, authorizer: DefaultStorageClass(storage)),
@@ -75,7 +77,7 @@ UNSUPPORTED = frozenset(
         "AlwaysAdmit", "AlwaysDeny", "AlwaysPullImages", "ClusterTrustBundleAttest", "DenyServiceExternalIPs",
         "EventRateLimit", "ExtendedResourceToleration", "ImagePolicyWebhook", "LimitPodHardAntiAffinityTopology",
         "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "NamespaceAutoProvision", "NamespaceExists",
-        "PersistentVolumeClaimResize", "PodNodeSelector", "PodSecurity", "PodTolerationRestriction",
+        "PersistentVolumeClaimResize", "PodNodeSelector", "PodTolerationRestriction",
         "PodTopologyLabels", "ResourceQuota", "StorageObjectInUseProtection", "ValidatingAdmissionPolicy",
         "ValidatingAdmissionWebhook",
     }

@@ -294,6 +294,7 @@ class ResourceStore:
             dry_run=ctx.dry_run,
             options=ctx.options,
             warnings=ctx.warnings,
+            warnings=ctx.warnings,
         )
 
 
