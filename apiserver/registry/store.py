@@ -294,7 +294,6 @@ class ResourceStore:
             dry_run=ctx.dry_run,
             options=ctx.options,
             warnings=ctx.warnings,
-            warnings=ctx.warnings,
         )
 
 

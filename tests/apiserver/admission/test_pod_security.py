@@ -26,7 +26,6 @@ def spec(context: JSON | None = None, **fields: Any) -> JSON:
     return {"containers": [{"name": "c", "securityContext": context or {}}], **fields}
 
 
-# fmt: off
 @pytest.mark.parametrize(
     ("level", "pod", "told"),
     [
@@ -105,7 +104,6 @@ def spec(context: JSON | None = None, **fields: Any) -> JSON:
         ),
     ],
 )
-# fmt: on
 def test_what_the_levels_forbid(level: str, pod: JSON, told: list[str]) -> None:
     assert [f"{what} ({where})" for what, where in violations(level, pod)] == told
 
