@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from apimachinery import errors, patch, schemas, ssa, strategic
+from apimachinery import errors, field, patch, schemas, ssa, strategic
 from apimachinery.kinds import GVK
 from apimachinery.meta import JSON
 from apiserver.registry.store import Change, ResourceStore, Written
@@ -50,10 +50,19 @@ async def patch_object(
 def _inspected(change: Change, inspect: Callable[[JSON], bool], ctx: Context) -> Change:
     def run(old: JSON | None) -> JSON:
         new = change(old)
-        ctx.checked = inspect(new)
+        try:
+            ctx.checked = inspect(new)
+        except errors.BadRequest as error:
+            raise _undecodable(new, error) from error
         return new
 
     return run
+
+
+def _undecodable(new: JSON, error: errors.BadRequest) -> errors.StatusError:
+    """A patch whose result is no object of the kind is an invalid patch, not a bad request."""
+    why = error.message.partition("cannot be handled as a ")[2].partition(": ")[2] or error.message
+    return errors.invalid("", "", "", [field.invalid("patch", orjson.dumps(new).decode(), why)])
 
 
 def _patcher(content_type: str, gvk: GVK) -> Callable[[JSON, Any], JSON]:

@@ -32,6 +32,8 @@ _COUNTED = frozenset(
         "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", "customresourcedefinitions", "resourceslices",
     }
 )  # fmt: skip
+# Upstream counts these kinds' annotations too: controllers copy them.
+_ANNOTATIONS_COUNT = frozenset({"deployments"})
 _RETURNED_WHEN_DELETED = frozenset(
     {
         "pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims", "podtemplates",
@@ -170,6 +172,10 @@ class Strategy:
 
     def spec_changed(self, obj: JSON, old: JSON) -> bool:
         """Does this write count as a new generation?"""
+        if self.kind.plural in _ANNOTATIONS_COUNT:
+            left, right = (each["metadata"].get("annotations") or {} for each in (obj, old))
+            if left != right:
+                return True
         keys = (obj.keys() | old.keys()) - _NOT_SPEC
         return any(obj.get(key) != old.get(key) for key in keys)
 

@@ -191,6 +191,19 @@ def test_patches_of_each_type(
     assert (answer.code, answer.json()["data"]) == (200, {"b": "2", "c": "3"})
 
 
+def test_a_patch_that_leaves_no_object_of_the_kind_is_invalid(api_server: APIServerProcess) -> None:
+    api_server.request("POST", MAPS, config_map("unpatched"))
+    answer = api_server.request("PATCH", f"{MAPS}/unpatched", {"data": {"a": 1}}, content_type=MERGE)
+    assert (answer.code, answer.json()["reason"]) == (422, "Invalid")
+    assert answer.json()["details"]["causes"][0]["field"] == "patch"
+
+
+def test_empty_lists_and_maps_of_metadata_are_absent(api_server: APIServerProcess) -> None:
+    body = {"metadata": {"name": "empty", "labels": {}, "finalizers": []}}
+    metadata = api_server.request("POST", MAPS, body).json()["metadata"]
+    assert "labels" not in metadata and "finalizers" not in metadata
+
+
 def test_other_patch_types_are_refused(api_server: APIServerProcess) -> None:
     answer = api_server.request("PATCH", f"{MAPS}/made", {}, content_type="application/json")
     assert answer.code == 415
