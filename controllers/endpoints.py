@@ -12,7 +12,7 @@ from controllers.selection import ServicePods
 from kubeclient.workqueue import WorkQueue, work
 
 JSON = dict[str, Any]
-WORKERS = 5
+WORKERS = 10  # writes of several share a commit
 CAPACITY = 1000
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 MANAGER = "endpoint-controller"

@@ -11,7 +11,7 @@ from kubeclient.expectations import Expectations
 from kubeclient.workqueue import WorkQueue, work
 
 JSON = dict[str, Any]
-WORKERS = 5
+WORKERS = 10  # writes of several share a commit
 
 
 class EndpointSliceController:

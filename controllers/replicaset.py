@@ -9,7 +9,7 @@ import logging
 from typing import Any
 
 from apimachinery import errors, kinds, labels, meta
-from controllers import objects, replicas
+from controllers import objects, replicas, rollout
 from controllers.adoption import Claimer
 from controllers.context import Context, enqueue_all
 from kubeclient.errors import Unreachable
@@ -108,7 +108,8 @@ class ReplicaSetController:
 
     async def _scale(self, key: str, replica_set: JSON, active: list[JSON]) -> JSON | None:
         """Create or delete pods; a condition if that was refused."""
-        planned = replicas.plan(replica_set, active, related=self._siblings(replica_set))
+        surplus = len(active) > rollout.wanted(replica_set)
+        planned = replicas.plan(replica_set, active, related=self._siblings(replica_set) if surplus else ())
         try:
             if planned.create:
                 await self._create(key, replica_set, planned.create)

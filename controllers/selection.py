@@ -17,6 +17,7 @@ class ServicePods:
         self._changed = changed
         self.services: Informer = context.informers.informer(kinds.SERVICE)
         self.pods: Informer = context.informers.informer(kinds.POD)
+        self.services.add_index("selector", _selector_entry)
         self.services.add_handler(
             on_add=self._service, on_update=lambda _, new: self._service(new), on_delete=self._service
         )
@@ -31,11 +32,11 @@ class ServicePods:
         self._changed(meta.key(service))
 
     def _pod(self, pod: JSON) -> None:
-        own = meta.labels(pod).items()
-        for service in self.services.list(meta.namespace(pod)):
-            selector = service["spec"].get("selector")
-            if selector and selector.items() <= own:
-                self._changed(meta.key(service))
+        own, namespace = meta.labels(pod).items(), meta.namespace(pod)
+        for name, value in own:
+            for service in self.services.by_index("selector", f"{namespace}/{name}={value}"):
+                if service["spec"]["selector"].items() <= own:
+                    self._changed(meta.key(service))
 
     def _pod_updated(self, old: JSON, new: JSON) -> None:
         relabelled = meta.labels(old) != meta.labels(new)
@@ -43,6 +44,12 @@ class ServicePods:
             self._pod(old)
         if relabelled or _facts(old) != _facts(new):
             self._pod(new)
+
+
+def _selector_entry(service: JSON) -> list[str]:
+    """Index entry: the first label that a pod must have to be selected (any pod selected has it)."""
+    selector = service["spec"].get("selector") or {}
+    return [f"{meta.namespace(service)}/{name}={selector[name]}" for name in sorted(selector)[:1]]
 
 
 def _facts(pod: JSON) -> tuple[Any, ...]:
