@@ -87,7 +87,8 @@ def _join(left: JSON, right: JSON, type: Type | None) -> JSON:
         if isinstance(one, dict) and isinstance(two, dict):
             joined[key] = _join(one, two, inner)
         elif isinstance(one, list) and isinstance(two, list) and inner and inner.merge_key and "$" not in key[:1]:
-            joined[key] = _join_lists(one, two, inner, right.get(SET_ORDER + key) or [])
+            order = right.get(SET_ORDER + key) or left.get(SET_ORDER + key) or []
+            joined[key] = _join_lists(one, two, inner, order)
     return joined
 
 

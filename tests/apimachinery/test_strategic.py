@@ -156,6 +156,12 @@ def test_applying_a_three_way_patch_reaches_the_manifest(last: Any, now: Any) ->
     assert not any(three_way(now, now, result, SHAPE).values())
 
 
+def test_items_of_both_halves_of_a_three_way_patch_keep_the_manifests_order() -> None:
+    last, now = {"items": [{"name": "b", "value": "x"}]}, {"items": [{"name": "a"}, {"name": "b"}]}
+    result = strategic_merge_patch({}, three_way(last, now, {}, SHAPE), SHAPE)
+    assert [each["name"] for each in result["items"]] == ["a", "b"]
+
+
 @given(documents, documents, documents)
 def test_apply_keeps_what_others_set_and_removes_what_it_set(last: Any, now: Any, live: Any) -> None:
     result = strategic_merge_patch(live, three_way(last, now, live, SHAPE), SHAPE)
