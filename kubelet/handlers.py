@@ -4,6 +4,7 @@ The answers' wordings are upstream's: they end up in Unhealthy and FailedPostSta
 """
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -142,6 +143,6 @@ def _dial_error(error: Exception, address: str) -> str:
     cause = getattr(error, "os_error", None) or error
     if isinstance(cause, ConnectionRefusedError):
         return f"dial tcp {address}: connect: connection refused"
-    if isinstance(cause, OSError) and cause.strerror:
-        return f"dial tcp {address}: connect: {cause.strerror.lower()}"
+    if isinstance(cause, OSError) and cause.errno:
+        return f"dial tcp {address}: connect: {os.strerror(cause.errno).lower()}"
     return str(error) or "EOF"

@@ -130,7 +130,7 @@ async def _forward(
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await _connect(pid, port)
     except (OSError, TimeoutError) as error:
-        text = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "i/o timeout"
+        text = os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else "i/o timeout"
         return f"failed to connect to localhost:{port} inside namespace: dial tcp4 127.0.0.1:{port}: connect: {text}"
 
     async def upstream() -> None:
