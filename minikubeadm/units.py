@@ -105,6 +105,7 @@ def apiserver(cluster: ClusterConfiguration, node: NodeConfiguration) -> Unit:
         "tls-private-key-file": f"{_PKI}/apiserver.key",
         "client-ca-file": f"{_PKI}/ca.crt",
         "authorization-mode": "Node,RBAC",
+        "enable-admission-plugins": "NodeRestriction",
         "enable-bootstrap-token-auth": "true",
         "service-cluster-ip-range": cluster.service_cidr,
         "service-account-issuer": f"https://kubernetes.default.svc.{cluster.domain}",
