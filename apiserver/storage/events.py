@@ -23,7 +23,7 @@ Matches = Callable[[Entry], bool]
 class WatchEvent:
     """One change: `entry` is what goes out, `previous` what was there before. Shared: never changed."""
 
-    __slots__ = ("_encoded", "_variants", "entry", "previous", "type", "version")
+    __slots__ = ("_encoded", "_seen", "_variants", "entry", "previous", "type", "version")
 
     def __init__(self, type_: EventType, entry: Entry, previous: Entry | None) -> None:
         self.type: EventType = type_
@@ -32,6 +32,7 @@ class WatchEvent:
         self.version = entry.version
         self._encoded: dict[Hashable, bytes] | None = None
         self._variants: dict[EventType, WatchEvent] | None = None
+        self._seen: dict[Matches, WatchEvent | None] = {}
 
     @classmethod
     def deletion(cls, previous: Entry, version: int) -> Self:
@@ -46,6 +47,13 @@ class WatchEvent:
         found = self._encoded.get(representation)
         if found is None:
             found = self._encoded[representation] = encode(self)
+        return found
+
+    def seen_by(self, matches: Matches) -> "WatchEvent | None":
+        """`seen`, looked at once for all who share the very same function."""
+        if matches in self._seen:
+            return self._seen[matches]
+        found = self._seen[matches] = self.seen(matches)
         return found
 
     def seen(self, matches: Matches) -> "WatchEvent | None":

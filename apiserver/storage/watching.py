@@ -9,6 +9,7 @@ together (rule 17). A watcher whose buffer is full is ended: its client watches 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -23,6 +24,7 @@ from apiserver.storage.events import BOOKMARK, Matches, WatchEvent
 from apiserver.storage.value import Entry
 
 SLICE: Final = 64  # watchers that are woken in one turn of the loop
+MAX_PAUSE_SECONDS: Final = 0.025
 JOINED: Final = 16  # coalesced batches whose bytes are kept for the watchers to come
 INITIAL_END: Final = "k8s.io/initial-events-end"
 Encode = Callable[[WatchEvent], bytes]
@@ -30,26 +32,66 @@ _IMMUTABLE: Final = ("metadata.name", "metadata.namespace")
 
 
 class FanOut:
-    """The line of watchers that have something to read."""
+    """The line of watchers that have something to read.
+
+    Served in rounds: each watcher once, a slice in each turn of the loop. When a round is over the next one waits for
+    as long as that round took (at most MAX_PAUSE_SECONDS), so that half of the time is left for what makes the events,
+    and those that come meanwhile cost one wake together. After a quiet time a round begins at once.
+    """
 
     def __init__(self) -> None:
         self._line: deque[Watcher] = deque()
+        self._next: deque[Watcher] = deque()  # served in this round already
         self._running = False
         self._joined: dict[tuple[Hashable, tuple[WatchEvent, ...]], bytes] = {}
+        self._round = 1
+        self._began = self._ended = 0.0
 
     def add(self, watcher: "Watcher") -> None:
+        if self._running and watcher.round == self._round:
+            self._next.append(watcher)
+            return
         self._line.append(watcher)
         if not self._running:
-            self._running = True
-            asyncio.get_running_loop().call_soon(self._serve)
+            self._begin()
+
+    def _begin(self) -> None:
+        self._running = True
+        self._round += 1
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        pause = self._ended + min(self._ended - self._began, MAX_PAUSE_SECONDS) - now
+        if pause > 0:
+            loop.call_later(pause, self._start)
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._began = loop.time()
+        loop.call_soon(self._serve)
 
     def _serve(self) -> None:
         line = self._line
         for _ in range(min(SLICE, len(line))):
-            line.popleft().wake()
-        self._running = bool(line)
-        if self._running:
-            asyncio.get_running_loop().call_soon(self._serve)
+            watcher = line.popleft()
+            watcher.round = self._round
+            watcher.wake()
+        loop = asyncio.get_running_loop()
+        if line:
+            loop.call_soon(self._serve)
+        else:
+            loop.call_soon(self._finish)  # those of the last slice have been written then
+
+    def _finish(self) -> None:
+        self._ended = asyncio.get_running_loop().time()
+        self._running = False
+        if self._line:  # they came while the last ones were served
+            self._next.extendleft(reversed(self._line))
+            self._line.clear()
+        if self._next:
+            self._line, self._next = self._next, self._line
+            self._begin()
 
     def joined(self, batch: Sequence[WatchEvent], representation: Hashable, encode: Encode) -> bytes:
         """The encoded events of a batch, one after the other: made once for all that read the same ones."""
@@ -138,6 +180,7 @@ class Watcher:
     ) -> None:
         self.kind = kind
         self.trigger = trigger
+        self.round = 0  # of the fan-out, in which it was woken last
         self.after = 0  # events up to this version are not for this watcher
         self.bookmarks = bookmarks
         self.live = False  # the beginning is over: events come by offer
@@ -191,7 +234,7 @@ class Watcher:
         if event.version <= self.after:
             return
         if self._matches is not None and event.type != BOOKMARK:
-            seen = event.seen(self._matches)
+            seen = event.seen_by(self._matches)
             if seen is None:
                 return
             event = seen
@@ -248,10 +291,11 @@ def bookmark(kind: Kind, version: int, *, initial_end: bool = False) -> WatchEve
     return WatchEvent(BOOKMARK, Entry("", version, body, {}, {}), None)
 
 
+@lru_cache(maxsize=1024)
 def triggered_by(
     *, namespace: str, name: str, labels: Selector | None, fields: FieldSelector | None
 ) -> tuple[tuple[str, str] | None, Matches | None]:
-    """What wakes such a watcher, and what is left for it to look at."""
+    """What wakes such a watcher, and what is left for it to look at: the same for all watchers that ask the same."""
     exact = {each.field: each.value for each in fields.requirements if each.op == "="} if fields is not None else {}
     if namespace:
         exact.setdefault("metadata.namespace", namespace)
