@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -50,6 +52,7 @@ async def update(call: Call, resource: Resource, parts: Parts) -> Reply:
         raise errors.BadRequest(
             f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
         )
+    ctx.before_create = partial(_check_create, call, parts)
     document = orjson.dumps(output.stored(resource, obj))
     may_create = store.strategy.allow_create_on_update and not call.info.subresource
 
@@ -75,6 +78,7 @@ async def patch(call: Call, resource: Resource, parts: Parts) -> Reply:
             + ", ".join(patching.CONTENT_TYPES)
         )
     ctx = parameters.context(call)
+    ctx.before_create = partial(_check_create, call, parts)
     raw = await bodies.read(call)
     body = await _patch_body(call, resource, raw, content_type)
     written = await patching.patch_object(
@@ -88,6 +92,11 @@ async def patch(call: Call, resource: Resource, parts: Parts) -> Reply:
         inspect=bodies.inspector(call, store.gvk),
     )
     return _answer(resource, written, shape)
+
+
+def _check_create(call: Call, parts: Parts) -> None:
+    """Who may update or patch may not for that reason create."""
+    parts.authorizer.check(call.user, replace(call.info, verb="create"))
 
 
 async def _patch_body(call: Call, resource: Resource, raw: bytes, content_type: str) -> Any:

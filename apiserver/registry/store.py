@@ -153,6 +153,8 @@ class ResourceStore:
             old = entry.parsed() if entry is not None else None
             new = wanted(old)
             if entry is None or old is None:
+                if ctx.before_create is not None:
+                    ctx.before_create()
                 return await self.create(new, ctx)
             self._check_preconditions(entry, new["metadata"], name)
             return await self._replace(entry, old, new, ctx, subresource)

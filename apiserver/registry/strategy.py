@@ -7,7 +7,7 @@ object passes `default` and admission first, then `prepare_*`, then `validate*`,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,7 @@ class Context:
     checked: bool = False  # the object was just found to be all that its schema says
     options: JSON = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    before_create: Callable[[], None] | None = None  # asked if an update or patch turns out to create; may refuse
 
 
 class Strategy:

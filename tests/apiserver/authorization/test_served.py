@@ -259,3 +259,36 @@ def test_kubectl_asks_and_is_answered(server: APIServerProcess) -> None:
     account(server, "bot3")
     secret = kubectl("create", "token", "bot3").stdout.strip()
     assert whoami(server, token=secret)["username"] == "system:serviceaccount:default:bot3"
+
+
+def test_who_may_patch_may_not_create_by_it(server: APIServerProcess) -> None:
+    group = "rbac.authorization.k8s.io"
+    role = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "patcher"},
+        "rules": [{"verbs": ["patch"], "apiGroups": [""], "resources": ["configmaps"]}],
+    }
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "patcher"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "patcher"},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": "jane"}],
+    }
+    assert server.request("POST", f"/apis/{group}/v1/clusterroles", role).code == 201
+    assert server.request("POST", f"/apis/{group}/v1/clusterrolebindings", binding).code == 201
+    path = "/api/v1/namespaces/kube-public/configmaps/applied?fieldManager=x"
+    wanted = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "applied"}, "data": {"a": "b"}}
+
+    def apply(token: str) -> Any:
+        return server.request("PATCH", path, wanted, token=token, content_type="application/apply-patch+yaml")
+
+    refusal = apply("jane-token")
+    assert refusal.code == 403
+    assert refusal.json()["message"] == (
+        'configmaps "applied" is forbidden: User "jane" cannot create resource "configmaps" in API group "" in the '
+        'namespace "kube-public"'
+    )
+    assert apply("admin-token").code == 201
+    assert apply("jane-token").code == 200
