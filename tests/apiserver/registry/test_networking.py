@@ -1,0 +1,110 @@
+"""Endpoints, slices, ingresses and network policies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apimachinery import kinds
+from apimachinery.kinds import Kind
+from apiserver.registry.table import strategy_for
+from tests.apiserver.registry.objects import changed, made, refused
+
+DEFAULTS: list[tuple[Kind, dict[str, Any], dict[str, Any]]] = [
+    (
+        kinds.ENDPOINTS,
+        {"subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 80}]}]},
+        {"subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 80, "protocol": "TCP"}]}]},
+    ),
+    (
+        kinds.ENDPOINT_SLICE,
+        {"addressType": "IPv4", "endpoints": [], "ports": [{"port": 80}]},
+        {"ports": [{"name": "", "port": 80, "protocol": "TCP"}]},
+    ),
+    (
+        kinds.NETWORK_POLICY,
+        {"spec": {"podSelector": {}, "ingress": [{"ports": [{"port": 80}]}]}},
+        {
+            "spec": {
+                "podSelector": {},
+                "policyTypes": ["Ingress"],
+                "ingress": [{"ports": [{"port": 80, "protocol": "TCP"}]}],
+            }
+        },
+    ),
+    (
+        kinds.NETWORK_POLICY,
+        {"spec": {"egress": [{}]}},
+        {"spec": {"podSelector": {}, "egress": [{}], "policyTypes": ["Ingress", "Egress"]}},
+    ),
+    (
+        kinds.NETWORK_POLICY,
+        {"spec": {"egress": []}},
+        {"spec": {"podSelector": {}, "egress": [], "policyTypes": ["Ingress"]}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "body", "wanted"), DEFAULTS)
+def test_defaults(kind: Kind, body: dict[str, Any], wanted: dict[str, Any]) -> None:
+    found = made(kind, body)
+    assert {name: found.get(name) for name in wanted} == wanted
+
+
+def slice_of(*addresses: str, family: str = "IPv4") -> dict[str, Any]:
+    return {"addressType": family, "endpoints": [{"addresses": list(addresses)}]}
+
+
+def path(**more: Any) -> dict[str, Any]:
+    return {"spec": {"rules": [{"http": {"paths": [{"backend": {}, **more}]}}]}}
+
+
+PATH = "spec.rules[0].http.paths[0]"
+REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
+    (kinds.ENDPOINT_SLICE, slice_of("10.0.0.1"), []),
+    (kinds.ENDPOINT_SLICE, slice_of(), ["endpoints[0].addresses: Required value: must contain at least 1 address"]),
+    (
+        kinds.ENDPOINT_SLICE,
+        slice_of("127.0.0.1"),
+        [
+            'endpoints[0].addresses[0]: Invalid value: "127.0.0.1": may not be in the loopback, link-local or '
+            "unspecified range"
+        ],
+    ),
+    (
+        kinds.ENDPOINT_SLICE,
+        slice_of("fd00::1"),
+        ['endpoints[0].addresses[0]: Invalid value: "fd00::1": must be an IPv4 address'],
+    ),
+    (
+        kinds.ENDPOINT_SLICE,
+        slice_of("a.b", family="DNS"),
+        ['addressType: Unsupported value: "DNS": supported values: "FQDN", "IPv4", "IPv6"'],
+    ),
+    (
+        kinds.ENDPOINTS,
+        {"subsets": [{}]},
+        ["subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`"],
+    ),
+    (kinds.INGRESS, {"spec": {}}, ["spec: Invalid value: {}: either `defaultBackend` or `rules` must be specified"]),
+    (kinds.INGRESS, path(path="/", pathType="Prefix"), []),
+    (kinds.INGRESS, path(path="a", pathType="Exact"), [f'{PATH}.path: Invalid value: "a": must be an absolute path']),
+    (
+        kinds.INGRESS,
+        path(path="/", pathType="Regex"),
+        [f'{PATH}.pathType: Unsupported value: "Regex": supported values: "Exact", "ImplementationSpecific", "Prefix"'],
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "body", "wanted"), REFUSED)
+def test_refused(kind: Kind, body: dict[str, Any], wanted: list[str]) -> None:
+    assert refused(kind, body) == wanted
+
+
+def test_a_slices_address_type_never_changes() -> None:
+    old = made(kinds.ENDPOINT_SLICE, {"addressType": "IPv4", "endpoints": []})
+    new = made(kinds.ENDPOINT_SLICE, {"addressType": "IPv6", "endpoints": []})
+    _, faults = changed(strategy_for(kinds.ENDPOINT_SLICE), old, new)
+    assert faults == ['addressType: Invalid value: "IPv6": field is immutable']
