@@ -1,5 +1,6 @@
 """`minikubeadm cluster create | delete | list | load-image | kubeconfig`."""
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,16 @@ def _name(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
+def _range(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not an IPv4 range like {param.default}: {error}") from error
+    if network.prefixlen > defaults.NODE_CIDR_MASK_BITS:
+        raise click.BadParameter(f"{value} must be at least a /{defaults.NODE_CIDR_MASK_BITS}")
+    return value
+
+
 name_option = click.option("--name", default="mini", show_default=True, callback=_name, help="Name of the cluster")
 
 
@@ -32,8 +43,8 @@ def cluster() -> None:
 @name_option
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(0, 100))
 @click.option("--image", default="", help="Node image [the newest one that was built]")
-@click.option("--pod-network-cidr", "pod_cidr", default=defaults.POD_CIDR, show_default=True)
-@click.option("--service-cidr", default=defaults.SERVICE_CIDR, show_default=True)
+@click.option("--pod-network-cidr", "pod_cidr", default=defaults.POD_CIDR, show_default=True, callback=_range)
+@click.option("--service-cidr", default=defaults.SERVICE_CIDR, show_default=True, callback=_range)
 @click.option("--api-port", default=0, type=click.IntRange(0, 65535), help="Port of the API server on 127.0.0.1 [free]")
 @click.option("--wait", "wait_seconds", default=120.0, show_default=True, help="Seconds for nodes to be Ready; 0: none")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="Write the cluster's kubeconfig to this file")
