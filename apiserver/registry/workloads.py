@@ -83,10 +83,9 @@ class WorkloadStrategy(Strategy):
     def selector_faults(self, spec: JSON, template: JSON, path: str) -> Iterator[FieldError]:
         """The selector must select something, and the template's pods among it."""
         selector = spec.get("selector")
-        if not selector:
-            yield field.required("spec.selector")
-            return
-        if not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        if selector is None:
+            yield field.required("spec.selector")  # and below: what isn't there matches nothing
+        elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
             text = "empty selector is invalid for " + self.kind.kind.lower()
             yield field.invalid("spec.selector", selector, text)
             return

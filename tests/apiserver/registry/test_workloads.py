@@ -90,15 +90,20 @@ def test_a_job_labels_its_pods_and_itself() -> None:
     assert job["metadata"]["labels"] == wanted
 
 
+MISMATCH = 'spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`'
 RESTART = 'spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"'
 REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
     (kinds.DEPLOYMENT, {"selector": SELECTOR}, []),
-    (kinds.DEPLOYMENT, {}, ["spec.selector: Required value"]),
-    (kinds.DEPLOYMENT, {"selector": {}}, ["spec.selector: Required value"]),
+    (kinds.DEPLOYMENT, {}, ["spec.selector: Required value", MISMATCH]),
+    (
+        kinds.DEPLOYMENT,
+        {"selector": {}},
+        ["spec.selector: Invalid value: {}: empty selector is invalid for deployment"],
+    ),
     (
         kinds.DEPLOYMENT,
         {"selector": {"matchLabels": {"app": "b"}}},
-        ['spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`'],
+        [MISMATCH],
     ),
     (
         kinds.DEPLOYMENT,
