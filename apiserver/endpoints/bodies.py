@@ -17,7 +17,7 @@ import yaml
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from apimachinery import errors, protobuf, schemas
+from apimachinery import errors, kinds, protobuf, schemas
 from apimachinery.kinds import GVK
 from apimachinery.meta import JSON
 from apiserver.registry.strategy import Context
@@ -123,7 +123,7 @@ def checked_kind(obj: Any, gvk: GVK) -> JSON:
     if kind != gvk.kind:
         raise errors.BadRequest(
             f'{kind} in version "{str(version).rpartition("/")[2]}" cannot be handled as a {gvk.kind}: '
-            f"converting ({kind}) to ({gvk.kind}): unknown conversion"
+            + _why_other(str(version), str(kind), gvk)
         )
     if version != gvk.api_version:
         raise errors.BadRequest(
@@ -141,6 +141,16 @@ def checked_kind(obj: Any, gvk: GVK) -> JSON:
         if key not in checked:
             checked[key] = value
     return checked
+
+
+def _why_other(version: str, kind: str, gvk: GVK) -> str:
+    """Is the kind another one, or unknown?"""
+    given = GVK.of(version, kind)
+    try:
+        kinds.by_gvk(given)
+    except KeyError:
+        return f'no kind "{kind}" is registered for version "{version}"'
+    return f"converting ({given.version}.{kind}) to ({gvk.group or 'core'}.{gvk.kind}): unknown conversion"
 
 
 def inspector(call: Call, gvk: GVK, raw: bytes = b"") -> Callable[[JSON], bool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from apimachinery.errors import NotAcceptable
+from apimachinery.errors import BadRequest, NotAcceptable
 from apiserver.request import Call
 
 _JSON_RANGES: Final = frozenset({"application/json", "application/*", "*/*", ""})
@@ -89,6 +89,9 @@ def representation(call: Call) -> Representation:
     if chosen.form == "Table":
         include = call.query.get("includeObject", "")
         if include not in _INCLUDE:
-            raise NotAcceptable(f'includeObject "{include}" is not one of None, Metadata, Object')
+            raise BadRequest(
+                f'Unable to convert to Table as requested: includeObject: Invalid value: "{include}": '
+                "must be 'Metadata', 'Object', 'None', or empty"
+            )
         chosen = chosen._replace(include=include or "Metadata")
     return chosen

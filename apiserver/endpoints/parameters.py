@@ -16,6 +16,7 @@ from apiserver.registry.strategy import Context
 from apiserver.request import Call
 
 MANAGER_LIMIT = 128
+_OPTIONS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
 _MATCHES = ("Exact", "NotOlderThan")
 _ALWAYS_SELECTABLE = ("metadata.name", "metadata.namespace")
 
@@ -42,7 +43,7 @@ def context(call: Call, options: JSON | None = None) -> Context:
     asked = query.get("dryRun") if query else None
     if asked:
         if asked != "All":
-            raise errors.BadRequest(f'dryRun: Unsupported value: "{asked}": supported values: "All"')
+            refuse(_OPTIONS.get(call.info.verb, "DeleteOptions"), [not_supported("dryRun", [asked], ["All"])])
         dry_run = True
     manager = query.get("fieldManager") if query else None
     if manager is None:
@@ -68,7 +69,7 @@ def labels(call: Call) -> Selector | None:
     try:
         return parse_labels(text)
     except ValueError as error:
-        raise errors.BadRequest(f"unable to parse requirement: {error}") from error
+        raise errors.BadRequest(str(error)) from error
 
 
 def fields(call: Call, kind: Kind) -> FieldSelector | None:
@@ -82,20 +83,21 @@ def fields(call: Call, kind: Kind) -> FieldSelector | None:
         raise errors.BadRequest(str(error)) from error
     for name, _, _ in selector.requirements:
         if name not in _ALWAYS_SELECTABLE and name not in kind.selectable:
-            raise errors.BadRequest(
-                f'field label not supported: "{name}"' if kind.group else f"field label not supported: {name}"
-            )
+            if kind.selectable:
+                raise errors.BadRequest(f"field label not supported: {name}")
+            known = '"metadata.name", "metadata.namespace"'
+            raise errors.BadRequest(f'"{name}" is not a known field selector: only {known}')
     return selector
 
 
 def integer(call: Call, name: str) -> int | None:
-    """A non-negative integer parameter, None if absent."""
+    """An integer parameter, None if absent; what is negative is 0."""
     text = call.query.get(name)
     if not text:
         return None
-    if not text.isdigit():
+    if not text.removeprefix("-").isdigit():
         raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return int(text)
+    return max(0, int(text))
 
 
 def version(call: Call) -> int | None:
@@ -123,11 +125,11 @@ def check_list_versions(call: Call) -> str | None:
         if match not in _MATCHES:
             faults.append(not_supported("resourceVersionMatch", match, [*_MATCHES, ""]))
         if match == "Exact" and wanted == "0":
-            text = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
+            text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
             faults.append(forbidden("resourceVersionMatch", text))
     if continued and wanted and wanted != "0":
         raise errors.BadRequest("specifying resource version is not allowed when using continue")
-    _refuse_options(faults)
+    refuse("ListOptions", faults)
     return match or None
 
 
@@ -149,10 +151,11 @@ def check_watch_versions(call: Call) -> bool | None:
         faults.append(forbidden("resourceVersionMatch", text))
     if query.get("continue"):
         faults.append(forbidden("continue", "continue is forbidden for watch"))
-    _refuse_options(faults)
+    refuse("ListOptions", faults)
     return initial
 
 
-def _refuse_options(faults: list[FieldError]) -> None:
+def refuse(kind: str, faults: list[FieldError]) -> None:
+    """Invalid, in the name of the options' kind, if there are faults."""
     if faults:
-        raise errors.invalid("meta.k8s.io", "ListOptions", "", faults)
+        raise errors.invalid("meta.k8s.io", kind, "", faults)

@@ -27,8 +27,15 @@ async def get(call: Call, resource: Resource, parts: Parts) -> Reply:
     """The Scale of an object."""
     store = resource.store
     assert store is not None
-    entry = await store.get(call.info.namespace, call.info.name)
+    try:
+        entry = await store.get(call.info.namespace, call.info.name)
+    except errors.NotFound as error:
+        raise _not_found(resource, call.info.name) from error
     return Reply(orjson.dumps(scale_of(entry.parsed())))
+
+
+def _not_found(resource: Resource, name: str) -> errors.StatusError:
+    return errors.not_found(resource.kind.group, f"{resource.kind.plural}/scale", name)
 
 
 async def update(call: Call, resource: Resource, parts: Parts) -> Reply:
@@ -58,7 +65,7 @@ async def _write(call: Call, resource: Resource, wanted_scale: Callable[[JSON], 
 
     def change(old: JSON | None) -> JSON:
         if old is None:
-            raise store.not_found(name)
+            raise _not_found(resource, name)
         scale = wanted_scale(scale_of(old))
         replicas = (scale.get("spec") or {}).get("replicas", 0)
         if not isinstance(replicas, int) or isinstance(replicas, bool):

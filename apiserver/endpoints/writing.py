@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from apimachinery import errors
+from apimachinery import errors, field
 from apimachinery.meta import JSON
 from apiserver.endpoints import bodies, negotiation, output, parameters
 from apiserver.parts import Parts
@@ -102,11 +102,18 @@ def _check_create(call: Call, parts: Parts) -> None:
 async def _patch_body(call: Call, resource: Resource, raw: bytes, content_type: str) -> Any:
     if content_type != patching.APPLY_PATCH:
         if "force" in call.query:
-            raise errors.BadRequest("force: Forbidden: may not be specified for non-apply patch")
+            parameters.refuse("PatchOptions", [field.forbidden("force", "may not be specified for non-apply patch")])
         return await bodies.decode(call, raw, "application/json")
     if not call.query.get("fieldManager"):
-        raise errors.BadRequest("fieldManager: Required value: is required for apply patch")
-    body = bodies.checked_kind(await bodies.decode(call, raw, "application/yaml"), resource.gvk)
+        parameters.refuse("PatchOptions", [field.required("fieldManager", "is required for apply patch")])
+    decoded = await bodies.decode(call, raw, "application/yaml")
+    version = decoded.get("apiVersion") or "" if isinstance(decoded, dict) else resource.gvk.api_version
+    if version != resource.gvk.api_version:
+        raise errors.BadRequest(
+            "Incorrect version specified in apply patch. "
+            f"Specified patch version: {version}, expected: {resource.gvk.api_version}"
+        )
+    body = bodies.checked_kind(decoded, resource.gvk)
     bodies.inspector(call, resource.gvk)(body)
     return output.stored(resource, body)
 

@@ -13,14 +13,15 @@ from typing import Final
 
 import orjson
 
-from apimachinery import errors, meta
+from apimachinery import errors, field, meta
+from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.registry.metadata import FINALIZER_FOREGROUND, FINALIZER_ORPHAN
 from apiserver.registry.store import ResourceStore, Written
 from apiserver.registry.strategy import Context
 from apiserver.storage import Entry
 
-_POLICIES: Final = {"Orphan": FINALIZER_ORPHAN, "Foreground": FINALIZER_FOREGROUND, "Background": ""}
+_POLICIES: Final = {"Foreground": FINALIZER_FOREGROUND, "Background": "", "Orphan": FINALIZER_ORPHAN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,12 @@ def parse_options(body: JSON) -> DeleteOptions:
     policy = body.get("propagationPolicy") or ""
     orphan = body.get("orphanDependents")
     if policy and orphan is not None:
-        raise errors.BadRequest("orphanDependents and deletionPropagation cannot be both set")
+        text = "orphanDependents and deletionPropagation cannot be both set"
+        raise _invalid(field.invalid("propagationPolicy", policy, text))
     if orphan is not None:
         policy = "Orphan" if orphan else "Background"
     if policy and policy not in _POLICIES:
-        text = f'invalid deletion propagation policy "{policy}", must be one of Foreground, Background, Orphan or nil'
-        raise errors.BadRequest(text)
+        raise _invalid(field.not_supported("propagationPolicy", policy, [*_POLICIES, "nil"]))
     grace = body.get("gracePeriodSeconds")
     if grace is not None and not isinstance(grace, int):
         raise errors.BadRequest("gracePeriodSeconds must be an integer")
@@ -64,6 +65,10 @@ def parse_options(body: JSON) -> DeleteOptions:
         resource_version=conditions.get("resourceVersion") or "",
         dry_run="All" in (body.get("dryRun") or ()),
     )
+
+
+def _invalid(fault: FieldError) -> errors.StatusError:
+    return errors.invalid("meta.k8s.io", "DeleteOptions", "", [fault])
 
 
 async def delete(store: ResourceStore, namespace: str, name: str, options: DeleteOptions, ctx: Context) -> Deleted:
@@ -91,24 +96,27 @@ async def delete(store: ResourceStore, namespace: str, name: str, options: Delet
         if waits:
             return Written((await store.storage.update(key, obj, version=entry.version)).body)
         await store.storage.delete(key, version=entry.version, extra=store.strategy.release(obj))
-        return Written(entry.body)
+        return Written(orjson.dumps(obj) if changed else entry.body)
 
     written = await store._settle(store.key(namespace, name), attempt, name)
     return Deleted(written.body, gone=outcome[-1])
 
 
 def _check_preconditions(store: ResourceStore, entry: Entry, obj: JSON, options: DeleteOptions) -> None:
-    group, plural, name = store.kind.group, store.kind.plural, obj["metadata"]["name"]
+    group, kind, name = store.kind.group, store.kind.kind, obj["metadata"]["name"]
     uid = obj["metadata"].get("uid")
     if options.uid and options.uid != uid:
-        text = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {uid}"
-        raise errors.conflict(group, plural, name, text)
+        text = (
+            f"the UID in the precondition ({options.uid}) does not match the UID in record ({uid}). "
+            "The object might have been deleted and then recreated"
+        )
+        raise errors.conflict(group, kind, name, text)
     if options.resource_version and options.resource_version != str(entry.version):
         text = (
-            f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
-            f"ResourceVersion in object meta: {entry.version}"
+            f"the ResourceVersion in the precondition ({options.resource_version}) does not match the ResourceVersion "
+            f"in record ({entry.version}). The object might have been modified"
         )
-        raise errors.conflict(group, plural, name, text)
+        raise errors.conflict(group, kind, name, text)
 
 
 def _mark(store: ResourceStore, obj: JSON, options: DeleteOptions, ctx: Context) -> bool:

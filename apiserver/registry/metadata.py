@@ -19,6 +19,7 @@ _SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGrac
 _KEPT_ON_UPDATE = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 _EMPTIABLE = ("labels", "annotations", "ownerReferences", "finalizers", "generateName")
 _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
+_OWNER_FIELDS = (("apiVersion", "version"), ("kind", "kind"), ("name", "name"), ("uid", "uid"))
 FINALIZER_ORPHAN = "orphan"
 FINALIZER_FOREGROUND = "foregroundDeletion"
 
@@ -94,9 +95,9 @@ def _owners(owners: list[JSON]) -> list[FieldError]:
     controller: JSON | None = None
     path = "metadata.ownerReferences"
     for owner in owners:
-        for required in ("apiVersion", "kind", "name", "uid"):
+        for required, called in _OWNER_FIELDS:
             if not owner.get(required):
-                errors.append(field.invalid(f"{path}.{required}", owner.get(required, ""), "must not be empty"))
+                errors.append(field.invalid(f"{path}.{required}", "", f"{called} must not be empty"))
         if owner.get("controller"):
             if controller is not None:
                 text = (
@@ -110,11 +111,11 @@ def _owners(owners: list[JSON]) -> list[FieldError]:
 
 def _finalizers(finalizers: list[str]) -> list[FieldError]:
     errors: list[FieldError] = []
-    for name in finalizers:
+    for index, name in enumerate(finalizers):
         errors += [field.invalid("metadata.finalizers", name, text) for text in _qualified(name)]
         if "/" not in name and name not in _STANDARD_FINALIZERS:
             text = "name is neither a standard finalizer name nor is it fully qualified"
-            errors.append(field.invalid("metadata.finalizers", name, text))
+            errors.append(field.invalid(f"metadata.finalizers[{index}]", name, text))
     if FINALIZER_ORPHAN in finalizers and FINALIZER_FOREGROUND in finalizers:
         text = f"finalizers {FINALIZER_ORPHAN} and {FINALIZER_FOREGROUND} cannot be both set"
         errors.append(field.invalid("metadata.finalizers", finalizers, text))

@@ -80,6 +80,9 @@ def _patching(store: ResourceStore, name: str, body: Any, apply: Callable[[JSON,
         new = apply(old, body)
         if not isinstance(new, dict) or not isinstance(new.get("metadata"), dict):
             raise errors.BadRequest("the patch does not leave an object")
+        given = new["metadata"].get("name")
+        if given != name:
+            raise errors.BadRequest(f"the name of the object ({given}) does not match the name on the URL ({name})")
         return _unshared(new, old)
 
     return change
@@ -110,7 +113,7 @@ def _applying(store: ResourceStore, namespace: str, name: str, body: JSON, ctx: 
             )
         config = orjson.loads(orjson.dumps(body))
         config.setdefault("metadata", {})["name"] = name
-        if namespace:
+        if store.kind.namespaced:
             config["metadata"]["namespace"] = namespace
         new: JSON = ssa.apply(
             old,

@@ -14,7 +14,7 @@ from typing import Final
 
 import orjson
 
-from apimachinery import errors, managedfields, schemas
+from apimachinery import errors, managedfields, resourceversion, schemas
 from apimachinery.errors import StatusError
 from apimachinery.field import FieldError, invalid
 from apimachinery.kinds import Kind
@@ -191,7 +191,7 @@ class ResourceStore:
         """Optimistic locking, for writes that say from which version they come."""
         wanted = meta.get("resourceVersion") or ""
         group, plural = self.kind.group, self.kind.plural
-        if wanted and wanted != "0" and wanted != str(entry.version):
+        if wanted and wanted != str(entry.version) and resourceversion.parse(wanted):
             raise errors.conflict(group, plural, name)
         if (not wanted or wanted == "0") and not self.strategy.unconditional_update:
             missing = invalid("metadata.resourceVersion", 0, "must be specified for an update")
@@ -203,7 +203,11 @@ class ResourceStore:
         meta, old_meta = new["metadata"], old["metadata"]
         namespace, name = old_meta.get("namespace") or "", old_meta["name"]
         if meta.get("uid") and meta["uid"] != old_meta.get("uid"):
-            text = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {old_meta.get('uid')}"
+            text = (
+                f"StorageError: invalid object, Code: 4, Key: {self.key(namespace, name)}, ResourceVersion: 0, "
+                f"AdditionalErrorMsg: Precondition failed: UID in precondition: {meta['uid']}, "
+                f"UID in object meta: {old_meta.get('uid')}"
+            )
             raise errors.conflict(self.kind.group, self.kind.plural, name, text)
         suspect = not ctx.checked and self._decoded(new)
         metadata.keep_system_fields(meta, old_meta)
@@ -256,7 +260,10 @@ class ResourceStore:
         """What is wrong with the object by the rules that hold for every kind."""
         strategy = self.strategy
         found = metadata.validate(obj["metadata"], namespaced=self.kind.namespaced, check_name=strategy.check_name)
-        return found + schemas.validate(self.gvk, obj) if suspect else found
+        if suspect:
+            # metadata has been looked at, with its own words
+            found += [each for each in schemas.validate(self.gvk, obj) if not each.field.startswith("metadata.")]
+        return found
 
     def _step_faults(self, new: JSON, old: JSON, subresource: str) -> list[FieldError]:
         found = metadata.validate_update(new["metadata"], old["metadata"])

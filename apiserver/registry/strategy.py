@@ -40,6 +40,9 @@ _RETURNED_WHEN_DELETED = frozenset(
         "resourcequotas",
     }
 )  # fmt: skip
+_CREATED_BY_UPDATE = frozenset(
+    {"endpoints", "events", "leases", "limitranges", "roles", "rolebindings", "clusterroles", "clusterrolebindings"}
+)
 _PATH_SEGMENT_NAMES = frozenset({"roles", "rolebindings", "clusterroles", "clusterrolebindings"})
 _NOT_SPEC = frozenset({"metadata", "status", "apiVersion", "kind"})
 _METADATA_OF_STATUS = ("labels", "annotations", "finalizers", "ownerReferences")
@@ -65,11 +68,12 @@ class Strategy:
     """The generic behaviour of a kind; subclasses say what differs."""
 
     unconditional_update = True  # may an update leave out resourceVersion?
-    allow_create_on_update = False
+    allow_create_on_update = False  # may a PUT create?
     allocates = False  # does `allocate` do anything?
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
+        self.allow_create_on_update = self.allow_create_on_update or kind.plural in _CREATED_BY_UPDATE
         self.counted = kind.plural in _COUNTED
         self.returns_deleted = kind.plural in _RETURNED_WHEN_DELETED
         self.has_status = any(subresource.name == "status" for subresource in kind.subresources)

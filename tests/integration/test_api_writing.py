@@ -230,7 +230,20 @@ def test_apply_creates_then_updates_then_conflicts(api_server: APIServerProcess)
 
 def test_apply_needs_a_field_manager(api_server: APIServerProcess) -> None:
     answer = api_server.request("PATCH", f"{MAPS}/applied", b"{}", content_type=APPLY)
-    assert answer.code == 400 and "fieldManager" in answer.json()["message"]
+    assert answer.code == 422 and "fieldManager: Required value" in answer.json()["message"]
+
+
+def test_apply_creates_what_has_no_namespace(api_server: APIServerProcess) -> None:
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "applied"}}
+    path = "/api/v1/namespaces/applied?fieldManager=one"
+    assert api_server.request("PATCH", path, body, content_type=APPLY).code == 201
+
+
+def test_a_patch_does_not_rename(api_server: APIServerProcess) -> None:
+    api_server.request("POST", MAPS, config_map("named"))
+    answer = api_server.request("PATCH", f"{MAPS}/named", {"metadata": {"name": "other"}}, content_type=MERGE)
+    assert answer.code == 400
+    assert answer.json()["message"] == "the name of the object (other) does not match the name on the URL (named)"
 
 
 def test_a_deleted_object_is_answered_as_a_status_with_its_uid(api_server: APIServerProcess) -> None:
@@ -265,7 +278,7 @@ def test_a_propagation_policy_is_a_finalizer(api_server: APIServerProcess, polic
 def test_preconditions_of_a_delete(api_server: APIServerProcess) -> None:
     made = api_server.request("POST", MAPS, config_map("conditional")).json()
     wrong = api_server.request("DELETE", f"{MAPS}/conditional", {"preconditions": {"uid": "other"}})
-    assert wrong.code == 409 and "Precondition failed: UID" in wrong.json()["message"]
+    assert wrong.code == 409 and "the UID in the precondition (other) does not match" in wrong.json()["message"]
     right = {"uid": made["metadata"]["uid"], "resourceVersion": made["metadata"]["resourceVersion"]}
     assert api_server.request("DELETE", f"{MAPS}/conditional", {"preconditions": right}).code == 200
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from apimachinery.errors import BadRequest
+from apimachinery.errors import StatusError
 from apiserver.registry.deletion import DeleteOptions, _set_policy, parse_options
 
 
@@ -27,7 +27,7 @@ def test_the_old_way_of_orphaning() -> None:
     ],
 )
 def test_bad_options_are_refused(body: dict[str, Any]) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(StatusError):
         parse_options(body)
 
 
