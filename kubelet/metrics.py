@@ -1,11 +1,14 @@
 """The kubelet's metrics, under upstream's names."""
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import Gauge
 
 from componentbase.metrics import METRICS
 
-from .pod_workers import PodWorkers
-from .runtime import Runtime
+if TYPE_CHECKING:
+    from .pod_workers import PodWorkers
+    from .runtime import Runtime
 
 POD_START_SECONDS = METRICS.histogram(
     "kubelet_pod_start_duration_seconds", "Seconds from first sight of a pod to all its containers running."
@@ -13,7 +16,7 @@ POD_START_SECONDS = METRICS.histogram(
 PLEG_RELIST_SECONDS = METRICS.histogram("kubelet_pleg_relist_duration_seconds", "Seconds for relisting in PLEG.")
 
 
-def register(workers: PodWorkers, runtime: Runtime) -> None:
+def register(workers: "PodWorkers", runtime: "Runtime") -> None:
     """Gauges that are computed when scraped."""
     running_pods: Gauge = METRICS.gauge("kubelet_running_pods", "Number of pods that have a running pod sandbox.")
     running_pods.set_function(lambda: len(workers.pods()))

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 from .engine import Engine, EngineError
+from .metrics import PLEG_RELIST_SECONDS
 from .observed import LABEL_POD_UID
 from .runtime import Runtime
 
@@ -60,7 +61,8 @@ class Pleg:
 
     async def relist(self) -> None:
         """Compare with the last listing."""
-        states = await self._runtime.states()
+        with PLEG_RELIST_SECONDS.time():
+            states = await self._runtime.states()
         moved = {uid for cid, (uid, state) in states.items() if self._states.get(cid, ("", ""))[1] != state}
         moved |= {uid for cid, (uid, _) in self._states.items() if cid not in states}
         self._states = states

@@ -17,6 +17,7 @@ from . import node_admission, plan, status
 from .engine import EngineError
 from .handlers import Target
 from .launching import Launcher, LaunchError, termination_message
+from .metrics import POD_START_SECONDS
 from .observed import NEVER, Container, PodState
 from .parts import Parts
 from .plan import Actions, Circumstances, Kill
@@ -50,6 +51,7 @@ class PodWorker:
         self._rejected: tuple[str, str] | None = None
         self._ended = False
         self._failures = 0
+        self._first_seen: float | None = None if (pod.get("status") or {}).get("startTime") else parts.clock()
 
     # What others tell it
 
@@ -149,6 +151,7 @@ class PodWorker:
                 await self._finish()
                 return RESYNC_SECONDS
             if actions.empty:
+                self._note_start(state)
                 await self._maintain(state, ips)
                 return self._next_look(actions)
             if not await self._apply(actions, state, ips):
@@ -179,6 +182,12 @@ class PodWorker:
             return sandbox.host_network or bool(parts.runtime.cni.addresses(sandbox.id))
 
         return Circumstances(unhealthy=probes.unhealthy, started=probes.started, holdoff=holdoff, networked=networked)
+
+    def _note_start(self, state: PodState) -> None:
+        """The first time that all containers of a new pod run."""
+        if self._first_seen is not None and len(state.running()) >= len(self.pod["spec"]["containers"]):
+            POD_START_SECONDS.observe(self._parts.clock() - self._first_seen)
+            self._first_seen = None
 
     def _note_held(self, actions: Actions) -> None:
         for name in actions.held:

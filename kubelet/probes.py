@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 LIVENESS, READINESS, STARTUP = "livenessProbe", "readinessProbe", "startupProbe"
 NOUNS = {LIVENESS: "Liveness", READINESS: "Readiness", STARTUP: "Startup"}
+REPORTED_AS = {LIVENESS: "", READINESS: "ready", STARTUP: "started"}
 INITIAL = {LIVENESS: True, READINESS: False, STARTUP: False}
 
 
@@ -45,6 +46,16 @@ class Counter:
             return False
         self.result = ok
         return True
+
+
+def was_so(pod: JSON, run: Container, field: str) -> bool:
+    """Whether this very run is reported as ready or started: a kubelet that restarts must not make it unready."""
+    status = pod.get("status") or {}
+    for listed in ("containerStatuses", "initContainerStatuses"):
+        for entry in status.get(listed) or []:
+            if entry.get("containerID") == f"docker://{run.id}":
+                return bool(entry.get(field))
+    return False
 
 
 class Probes:
@@ -104,7 +115,9 @@ class Probes:
 
     def _begin(self, pod: JSON, container: JSON, run: Container, kind: str, ip: str) -> None:
         self._owners[run.id] = meta.uid(pod)
-        self._results[run.id, kind] = INITIAL[kind]
+        self._results[run.id, kind] = initial = INITIAL[kind] or was_so(pod, run, REPORTED_AS[kind])
+        if kind == STARTUP and initial:
+            return
         target = Target(container=container, run_id=run.id, ip=ip)
         self._tasks[run.id, kind] = self._group.create_task(
             self._probe(pod, target, run, kind), name=f"{kind} {meta.key(pod)} {container['name']}"
@@ -114,7 +127,7 @@ class Probes:
         probe: Mapping[str, Any] = target.container[kind]
         period = float(probe.get("periodSeconds") or 10)
         counter = Counter(
-            INITIAL[kind],
+            self._results[run.id, kind],
             success_threshold=probe.get("successThreshold") or 1,
             failure_threshold=probe.get("failureThreshold") or 3,
         )

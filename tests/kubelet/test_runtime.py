@@ -8,7 +8,7 @@ import pytest
 
 from apimachinery import errors
 from kubelet import observed
-from kubelet.probes import Counter
+from kubelet.probes import Counter, was_so
 from kubelet.runtime import Grace, Runtime
 from kubelet.server import logs
 from tests.kubelet.objects import UID, exited, pod, run
@@ -85,6 +85,13 @@ def test_a_probe_needs_so_many_answers_in_a_row() -> None:
     assert counter.result
     assert counter.observe(False)
     assert not counter.result
+
+
+def test_a_restarted_kubelet_believes_what_was_reported_of_the_same_run() -> None:
+    reported = {"containerStatuses": [{"name": "c", "containerID": "docker://c-0", "ready": True, "started": True}]}
+    assert was_so(pod(status=reported), run("c"), "ready")
+    assert not was_so(pod(status=reported), run("c", attempt=1), "ready")
+    assert not was_so(pod(), run("c"), "ready")
 
 
 def test_log_options() -> None:
