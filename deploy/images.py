@@ -4,7 +4,8 @@
     python deploy/images.py --print    prints the tags only
 
 pip does not reach an index inside `docker build` (the machine's own pip settings are missing there), so wheels are
-made outside and copied in. The order node ← {pause, demo, dns} matters: a node carries the other three as tar files.
+made outside and copied in. The order machine, {pause, demo, dns}, node matters: a node carries the
+others, unpacked by a Docker of its own kind.
 The dns image holds only the packages that clusterdns imports, so that most changes of code leave it as it is and
 rebuild two layers of the node image: the wheel and its installation.
 """
@@ -112,14 +113,15 @@ def link(source: Path, target: Path) -> None:
         shutil.copytree(source, target, copy_function=one, ignore=ignore, dirs_exist_ok=True)
 
 
-def build(image: str, name: str, parts: dict[str, Path]) -> None:
+def build(image: str, name: str, parts: dict[str, Path], arguments: Iterable[str]) -> None:
     """`docker build` of deploy/<name>/Dockerfile in a context of that folder and the given parts."""
     context = BUILD / "context" / name
     shutil.rmtree(context, ignore_errors=True)
     link(DEPLOY / name, context)
     for target, source in parts.items():
         link(source, context / target)
-    run(["docker", "build", "-q", "-t", image, str(context)])
+    options = [option for one in arguments for option in ("--build-arg", one)]
+    run(["docker", "build", "-q", "-t", image, *options, str(context)])
     shutil.rmtree(context)
 
 
@@ -130,19 +132,43 @@ def write_requirements(path: Path, lines: Iterable[str]) -> Path:
     return path
 
 
-def save(images: dict[str, str], tags: str) -> Path:
-    """The pod images as tar files with their names, for the node image to carry."""
-    folder = BUILD / f"tars-{tags}"
-    if not folder.exists():
-        for old in BUILD.glob("tars-*"):
-            shutil.rmtree(old, ignore_errors=True)
-        part = BUILD / "tars.part"
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        for name, image in images.items():
-            run(["docker", "save", "-o", str(part / f"{name}.tar"), image])
-            (part / f"{name}.name").write_text(image)
-        part.rename(folder)
+def docker_data(images: dict[str, str], machine: str, tags: str) -> Path:
+    """The pod images as what Docker keeps of them below /var/lib/docker, and their names, for the node image to carry.
+
+    A Docker of a node's own kind is run to make it, so it fits whatever this machine's Docker is.
+    """
+    folder = BUILD / f"docker-{tags}"
+    if folder.exists():
+        return folder
+    for old in BUILD.glob("docker-*"):
+        shutil.rmtree(old, ignore_errors=True)
+    part = BUILD / "docker.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    name = f"mini-images-{os.getpid()}"
+    rights = ("--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--security-opt", "seccomp=unconfined")
+    rights += ("--security-opt", "apparmor=unconfined")
+    volume = ("--volume", "/var/lib/docker")
+    run(["docker", "run", "-d", "--name", name, *rights, *volume, "--entrypoint", "sleep", machine, "infinity"])
+    try:
+        daemon = "dockerd --bridge=none --iptables=false --storage-driver=overlay2 >/tmp/log 2>&1"
+        run(["docker", "exec", "-d", name, "sh", "-c", daemon])
+        up = "i=0; until docker version >/dev/null 2>&1; do i=$((i+1)); [ $i -lt 150 ] || { cat /tmp/log; exit 1; }"
+        run(["docker", "exec", name, "sh", "-c", f"{up}; sleep 0.2; done"])
+        pipe = 'set -o pipefail; n=$1; shift; docker save "$@" | docker exec -i "$n" docker load -q'
+        run(["bash", "-c", pipe, "load", name, *images.values()])
+        for image in images.values():
+            # Manifests name an image without knowing which build of it is there.
+            run(["docker", "exec", name, "docker", "tag", image, f"{image.rpartition(':')[0]}:latest"])
+        stop = "p=$(cat /var/run/docker.pid); kill $p; while kill -0 $p 2>/dev/null; do sleep 0.1; done"
+        pack = "tar --xattrs '--xattrs-include=*' -C /var/lib/docker -cf /docker.tar image overlay2"
+        run(["docker", "exec", name, "sh", "-c", f"{stop}; {pack}"])
+        run(["docker", "cp", f"{name}:/docker.tar", str(part / "docker.tar")])
+    finally:
+        run(["docker", "rm", "-f", "-v", name])
+    for key, image in images.items():
+        (part / f"{key}.name").write_text(image)
+    part.rename(folder)
     return folder
 
 
@@ -153,8 +179,9 @@ def plan() -> dict[str, str]:
     sources = digest(ROOT / "pyproject.toml", *(ROOT / package for package in parts["packages"]))
     pause, demo = digest(DEPLOY / "pause"), digest(DEPLOY / "demo")
     dns = digest(DEPLOY / "dns", *pinned, *DNS_REQUIREMENTS, *(ROOT / package for package in DNS_PACKAGES))
-    node = digest(DEPLOY / "node", DEPLOY / "systemd", *pinned, sources, pause, demo, dns)
-    tags = {"pause": pause, "demo": demo, "dns": dns, "node": node}
+    machine = digest(DEPLOY / "machine")
+    node = digest(DEPLOY / "node", DEPLOY / "systemd", *pinned, sources, machine, pause, demo, dns)
+    tags = {"pause": pause, "demo": demo, "dns": dns, "machine": machine, "node": node}
     return {name: f"{PREFIX}/{name}:{tag}" for name, tag in tags.items()}
 
 
@@ -174,12 +201,12 @@ def build_missing(images: dict[str, str]) -> None:
     """Build every image whose tag the Docker daemon does not have."""
     parts = project()
 
-    def step(name: str, parts_of: dict[str, Path]) -> None:
+    def step(name: str, parts_of: dict[str, Path], *arguments: str) -> None:
         begun = time.monotonic()
         if present(images[name]):
             print(f"image {images[name]}: there", flush=True)
             return
-        build(images[name], name, parts_of)
+        build(images[name], name, parts_of, arguments)
         print(f"image {images[name]}: built in {time.monotonic() - begun:.1f} s", flush=True)
 
     if all(present(image) for image in images.values()):
@@ -193,15 +220,17 @@ def build_missing(images: dict[str, str]) -> None:
         step("dns", {"requirements.txt": requirements, "wheels": folder, **packages})
         pods = {name: images[name] for name in ("pause", "demo", "dns")}
         sources = digest(ROOT / "pyproject.toml", *(ROOT / package for package in parts["packages"]))
+        step("machine", {})
         step(
             "node",
             {
                 "requirements.txt": write_requirements(BUILD / "requirements.txt", parts["dependencies"]),
                 "wheels": folder,
                 "systemd": DEPLOY / "systemd",
-                "images": save(pods, digest(*pods.values())),
+                "images": docker_data(pods, images["machine"], digest(*pods.values(), images["machine"])),
                 "wheel": own_wheel(sources),
             },
+            f"MACHINE={images['machine']}",
         )
     (BUILD / "images.json").write_text(json.dumps(images, indent=1) + "\n")
 

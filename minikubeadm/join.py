@@ -60,24 +60,25 @@ async def join(
 
 async def discover(endpoint: str, token: tokens.Token, pins: Sequence[str]) -> bytes:
     """The cluster's authority as PEM, once it is proven to be the token's and to bear a pinned key."""
-    if problem := await _unreachable(endpoint):
-        raise StepFailed(
-            f"nothing answers at {endpoint}", output=problem, hint="is the address right, and the control plane up?"
-        )
     found: list[bytes] = []
 
     async with Client(ClientConfig(f"https://{endpoint}", insecure=True), user_agent="minikubeadm") as client:
 
         async def signed() -> str:
-            info = await client.get(kinds.CONFIG_MAP, bootstrap.CLUSTER_INFO, namespace=defaults.PUBLIC_NAMESPACE)
+            try:
+                info = await client.get(kinds.CONFIG_MAP, bootstrap.CLUSTER_INFO, namespace=defaults.PUBLIC_NAMESPACE)
+            except Unreachable as error:
+                return f"nothing answers at {endpoint}: {error}"
+            except (errors.NotFound, errors.Forbidden):
+                return "the control plane has not published cluster-info"
             found[:] = [authority(info, token)]
             return "" if found[0] else f"cluster-info is not signed with token {token.id}"
 
         await api.until(
             signed,
-            what="verifying cluster-info",
+            what=f"finding the cluster at {endpoint}",
             timeout_seconds=DISCOVERY_TIMEOUT_SECONDS,
-            hint="has the token expired? `minikubeadm token create --print-join-command` makes a new one",
+            hint="is the address right? has the token expired? `minikubeadm token create --print-join-command` there",
         )
     pin = pki.certificate_hash(x509.load_pem_x509_certificate(found[0]))
     if pins and pin not in pins:
@@ -97,18 +98,6 @@ def authority(info: JSON, token: tokens.Token) -> bytes:
         return b""
     cluster = yaml.safe_load(kubeconfig)["clusters"][0]["cluster"]
     return base64.b64decode(cluster["certificate-authority-data"])
-
-
-async def _unreachable(endpoint: str) -> str:
-    """Why there is no answer at all ("" if there is one, whatever it says)."""
-    async with Client(ClientConfig(f"https://{endpoint}", insecure=True), user_agent="minikubeadm") as client:
-        try:
-            await client.request("GET", "/version")
-        except Unreachable as error:
-            return str(error)
-        except errors.StatusError:
-            return ""
-    return ""
 
 
 async def _read(client: Client) -> tuple[ClusterConfiguration, bytes]:

@@ -150,11 +150,16 @@ async def _bring_up(plan: Plan, progress: Progress) -> None:
         await together(nodes.start(node, allowed) for node in made)
     token = tokens.new()
     control_plane, workers = made[0], made[1:]
-    await _init(plan, control_plane, token, progress)
+    # Workers set out as soon as there is an authority to pin, and wait for the API server in their own discovery.
+    certified = asyncio.Event()
+    async with progress.step(f"control plane up, {len(workers)} workers joined"):
+        await together(
+            [
+                _init(plan, control_plane, token, progress, certified),
+                _join(control_plane, workers, token, progress, certified),
+            ]
+        )
     document = await kubeconfig(plan.name)
-    if workers:
-        async with progress.step(f"{len(workers)} workers joined"):
-            await _join(control_plane, workers, token, document, progress)
     if plan.wait_seconds:
         async with progress.step(f"{len(made)} nodes Ready"):
             await wait_ready(document, [node.name for node in made], timeout_seconds=plan.wait_seconds)
@@ -181,36 +186,44 @@ def _nodes(plan: Plan, subnet: ipaddress.IPv4Network) -> list[nodes.Node]:
     return made
 
 
-async def _init(plan: Plan, node: nodes.Node, token: tokens.Token, progress: Progress) -> None:
-    argv = ["docker", "exec", node.name, "minikubeadm", "init", "--cluster-name", plan.name, "--node-ip", node.ip]
-    argv += ["--pod-network-cidr", plan.pod_cidr, "--service-cidr", plan.service_cidr, "--token", token.text]
-    await process.stream(
-        *argv,
-        on_line=_steps_only(progress, node.name),
-        what=f"minikubeadm init in {node.name}",
-        hint="--retain keeps the nodes to look at",
-        timeout_seconds=INIT_TIMEOUT_SECONDS,
-    )
+async def _init(
+    plan: Plan, node: nodes.Node, token: tokens.Token, progress: Progress, certified: asyncio.Event
+) -> None:
+    argv = ["minikubeadm", "init", "--cluster-name", plan.name, "--node-ip", node.ip, "--token", token.text]
+    argv += ["--pod-network-cidr", plan.pod_cidr, "--service-cidr", plan.service_cidr]
+    show = _steps_only(progress, node.name)
+
+    def on_line(line: str) -> None:
+        show(line)
+        if line.startswith("✓") and "certificates" in line:
+            certified.set()
+
+    await _run_in(node, argv, on_line)
 
 
 async def _join(
-    control_plane: nodes.Node, workers: list[nodes.Node], token: tokens.Token, document: str, progress: Progress
+    control_plane: nodes.Node,
+    workers: list[nodes.Node],
+    token: tokens.Token,
+    progress: Progress,
+    certified: asyncio.Event,
 ) -> None:
-    ca_pem = _config(document).ca_data
-    pin = pki.certificate_hash(x509.load_pem_x509_certificate(ca_pem))
+    await certified.wait()
+    authority = await nodes.read(control_plane.name, f"{defaults.PKI_DIRECTORY}/ca.crt")
+    pin = pki.certificate_hash(x509.load_pem_x509_certificate(authority.encode()))
+    argv = ["minikubeadm", "join", f"{control_plane.ip}:{defaults.API_PORT}", "--token", token.text]
+    argv += ["--discovery-token-ca-cert-hash", pin, "--node-ip"]
+    await together(_run_in(node, [*argv, node.ip], _steps_only(progress, node.name)) for node in workers)
 
-    async def join(node: nodes.Node) -> None:
-        argv = ["docker", "exec", node.name, "minikubeadm", "join", f"{control_plane.ip}:{defaults.API_PORT}"]
-        argv += ["--token", token.text, "--discovery-token-ca-cert-hash", pin, "--node-ip", node.ip]
-        await process.stream(
-            *argv,
-            on_line=_steps_only(progress, node.name),
-            what=f"minikubeadm join in {node.name}",
-            hint="--retain keeps the nodes to look at",
-            timeout_seconds=INIT_TIMEOUT_SECONDS,
-        )
 
-    await together(join(node) for node in workers)
+async def _run_in(node: nodes.Node, argv: list[str], on_line: Callable[[str], None]) -> None:
+    await process.stream(
+        *("docker", "exec", node.name, *argv),
+        on_line=on_line,
+        what=f"{' '.join(argv[:2])} in {node.name}",
+        hint="--retain keeps the nodes to look at",
+        timeout_seconds=INIT_TIMEOUT_SECONDS,
+    )
 
 
 async def wait_ready(document: str, names: Iterable[str], *, timeout_seconds: float) -> None:
