@@ -169,8 +169,6 @@ def _host_config(
         host["PidMode"] = "host"
     elif spec.get("shareProcessNamespace"):
         host["PidMode"] = f"container:{sandbox}"
-    elif target := container.get("targetContainerName"):
-        host["PidMode"] = f"container:{target}"  # replaced by the id where it is known
     if spec.get("hostNetwork"):
         host["UTSMode"] = "host"
     score = resources.oom_score_adj(spec, container, node_memory_bytes=node.memory_bytes)

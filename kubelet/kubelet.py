@@ -73,7 +73,7 @@ class Kubelet:
         runtime = Runtime(engine, cni, pause_image=settings.pause_image, node=abilities.probe(settings))
         recorder = EventRecorder(client, "kubelet", host=settings.node_name)
         workers = PodWorkers(group)
-        pleg = Pleg(engine, runtime, workers.wake)
+        pleg = Pleg(engine, runtime, workers.wake, turned=lambda: reporter.poke())
 
         def network_ready() -> None:
             reporter.poke()
@@ -86,7 +86,11 @@ class Kubelet:
             on_ready=network_ready,
         )
         reporter = NodeReporter(
-            client, engine, settings, current=lambda: nodes.get(settings.node_name), problem=lambda: network.problem
+            client,
+            engine,
+            settings,
+            current=lambda: nodes.get(settings.node_name),
+            problem=lambda: ", ".join(filter(None, (pleg.problem, network.problem))),
         )
         parts = await self._parts(stack, group, client, runtime, workers, recorder, own_pods, services, nodes)
         parts.network_ready = lambda: network.ready

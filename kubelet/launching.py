@@ -126,6 +126,9 @@ class Launcher:
                 node=parts.runtime.node,
                 devices=_devices(container),
             )
+            target = state.newest(container.get("targetContainerName") or "")
+            if target is not None:  # an ephemeral container that looks at another one's processes
+                body["HostConfig"]["PidMode"] = f"container:{target.id}"
             cid = await parts.runtime.create(docker_name(pod, name, attempt), body)
         except ImageError as error:
             self._failed(pod, name, error.reason, error.message)

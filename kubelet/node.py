@@ -166,6 +166,7 @@ class NodeReporter:
         self._problem = problem
         self._changed = asyncio.Event()
         self._reported_at = 0.0
+        self._runtime: JSON = {"version": "", "images": []}  # as of the last time Docker answered
 
     def poke(self) -> None:
         """Readiness may have changed: report now rather than at the next turn."""
@@ -233,7 +234,11 @@ class NodeReporter:
     async def _status(self, old: JSON) -> JSON:
         settings = self._settings
         whole = capacity(settings)
-        version = (await self._engine.call("GET", "/version"))["Version"]
+        try:
+            version = (await self._engine.call("GET", "/version"))["Version"]
+            self._runtime = {"version": version, "images": await self._images()}
+        except EngineError as error:
+            log.warning("node status: %s", error)
         addresses = [{"type": "InternalIP", "address": ip} for ip in settings.node_ips]
         addresses.append({"type": "Hostname", "address": settings.node_name})
         return {
@@ -242,8 +247,8 @@ class NodeReporter:
             "allocatable": allocatable(whole, settings.system_reserved),
             "conditions": conditions(old.get("conditions") or [], pressures(settings), self._problem(), now=meta.now()),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": settings.port}},
-            "images": await self._images(),
-            "nodeInfo": node_info(version),
+            "images": self._runtime["images"],
+            "nodeInfo": node_info(self._runtime["version"]),
         }
 
     async def _images(self) -> list[JSON]:

@@ -23,12 +23,20 @@ EVENTS = ["start", "die", "oom"]
 class Pleg:
     """Calls `changed` with the UID of a pod whose containers changed."""
 
-    def __init__(self, engine: Engine, runtime: Runtime, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self, engine: Engine, runtime: Runtime, changed: Callable[[str], None], *, turned: Callable[[], None]
+    ) -> None:
         self._engine = engine
         self._runtime = runtime
         self._changed = changed
+        self._turned = turned  # called when Docker begins or ceases to answer
         self._states: dict[str, tuple[str, str]] = {}
         self.healthy = False
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be run, "" if Docker answers."""
+        return "" if self.healthy else "container runtime is down"
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -52,11 +60,14 @@ class Pleg:
         while True:
             try:
                 await self.relist()
-                self.healthy = True
+                if not self.healthy:
+                    self.healthy = True
+                    self._turned()
             except EngineError as error:
                 if self.healthy:
                     log.warning("docker does not answer: %s", error)
-                self.healthy = False
+                    self.healthy = False
+                    self._turned()
             await asyncio.sleep(RELIST_SECONDS)
 
     async def relist(self) -> None:

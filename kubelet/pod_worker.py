@@ -141,7 +141,7 @@ class PodWorker:
             return RESYNC_SECONDS
         while True:
             pod = self.pod
-            state = await self._parts.runtime.pod_state(self.uid)
+            state = await self._observe()
             ips = self._ips(state)
             self._parts.probes.sync(pod, state, ips)
             actions = plan.compute(pod, state, self._circumstances())
@@ -157,6 +157,17 @@ class PodWorker:
             if not await self._apply(actions, state, ips):
                 self._publish(await self._parts.runtime.pod_state(self.uid), ips)
                 return self._next_look(actions, retry=True)
+
+    async def _observe(self) -> PodState:
+        """What runs; a run that failed and left no message gets its log's end as one, where the spec says so."""
+        state = await self._parts.runtime.pod_state(self.uid)
+        for container in plan.all_containers(self.pod["spec"]):
+            run = state.newest(container["name"])
+            wanted = container.get("terminationMessagePolicy") == "FallbackToLogsOnError"
+            failed = run is not None and run.state == "exited" and run.exit_code != 0
+            if wanted and failed and run is not None and not termination_message(run):
+                await self._parts.runtime.keep_log_end(run)
+        return state
 
     def _admit(self) -> bool:
         """Check once whether the node takes the pod; a pod that already runs here was taken."""
@@ -299,7 +310,7 @@ class PodWorker:
             run = state.newest(name)
             if run is not None and run.running:
                 await self._kill(Kill(run, f"Stopping container {name}"), grace)
-        return await self._parts.runtime.pod_state(self.uid) if state.running() else state
+        return await self._observe() if state.running() else state
 
     async def _kill(self, kill: Kill, grace: Grace) -> None:
         run, parts = kill.run, self._parts

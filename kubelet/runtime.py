@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 CACHE_MAX = 20_000
 KILL_WAIT_SECONDS = 30.0
 EXEC_OUTPUT_BYTES_MAX = 10_240
+LOG_END_LINES, LOG_END_BYTES = 80, 2048
 
 
 class Runtime:
@@ -155,6 +156,16 @@ class Runtime:
         await asyncio.gather(*(self.engine.remove(run.id) for runs in state.runs.values() for run in runs))
         await asyncio.gather(*(self.remove_sandbox(sandbox) for sandbox in state.sandboxes))
 
+    async def keep_log_end(self, run: Container) -> None:
+        """Write the end of a run's log to its message file."""
+        params = {"stdout": True, "stderr": True, "tail": str(LOG_END_LINES)}
+        output = bytearray()
+        async with self.engine.stream("GET", f"/containers/{run.id}/logs", params=params) as response:
+            async for _channel, data in demultiplex(response.content):
+                output += data
+        if run.message_file and output:
+            await asyncio.to_thread(Path(run.message_file).write_bytes, bytes(output[-LOG_END_BYTES:]))
+
     async def exec(self, container: str, command: list[str], *, timeout_seconds: float) -> tuple[int, bytes]:
         """Run a command in a container: (exit code, what it printed, bounded). Raises TimeoutError."""
         body = {"Cmd": command, "AttachStdout": True, "AttachStderr": True}
@@ -222,12 +233,3 @@ def attachment(pod: JSON, sandbox: str, *, pid: int) -> Attachment:
         uid=metadata["uid"],
         port_mappings=tuple(mappings),
     )
-
-
-def read_message(path: str, *, limit: int = 4096) -> str:
-    """What a container left in its termination message file."""
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(limit).decode(errors="replace")
-    except OSError:
-        return ""

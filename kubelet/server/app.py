@@ -67,19 +67,26 @@ class Server:
         runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=1.0)
         await runner.setup()
         try:
-            context = await self._context()
+            context = self._context()
             await web.TCPSite(runner, self._settings.address, self._settings.port, ssl_context=context).start()
+            await self._certify(context)
             await asyncio.Event().wait()
         finally:
             await runner.cleanup()
             await plain.stop()
 
-    async def _context(self) -> ssl.SSLContext:
+    async def _certify(self, context: ssl.SSLContext) -> None:
+        """Where asked for, have a certificate of the cluster's; its approval may take long, meanwhile we serve."""
+        try:
+            if (file := await certificates.ensure_serving(self._client, self._settings)) is not None:
+                context.load_cert_chain(file)  # connections from now on show it
+        except certificates.Refused as error:
+            log.error("serving certificate: %s", error)
+
+    def _context(self) -> ssl.SSLContext:
         settings = self._settings
         if settings.tls_cert_file and settings.tls_private_key_file:
             context = pki.server_context(settings.tls_cert_file, settings.tls_private_key_file)
-        elif (file := await certificates.ensure_serving(self._client, settings)) is not None:
-            context = pki.server_context(file, file)
         else:
             context = pki.self_signed_context(settings.node_name)
         if settings.client_ca_file:
