@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,14 @@ def small(tmp_path: Path) -> Iterator[Cluster]:
         yield cluster
 
 
+def counting(compact: Callable[..., Awaitable[None]], asked: list[int]) -> Callable[..., Awaitable[None]]:
+    async def counted(revision: int, *, physical: bool) -> None:
+        asked.append(revision)
+        await compact(revision, physical=physical)
+
+    return counted
+
+
 async def test_rule_18_one_server_at_a_time_compacts(etcd: Cluster) -> None:
     now = 0.0
 
@@ -64,10 +72,14 @@ async def test_rule_18_one_server_at_a_time_compacts(etcd: Cluster) -> None:
             await one.create(key_of(f"r{round_}"), config_map("r"))
         await two.get(key_of("a"))
         now += compaction.EVERY_SECONDS + 1
+        asked: list[int] = []
+        for each in parts:
+            each._compact = counting(each._compact, asked)  # type: ignore[method-assign]
         turns = [each._modified for each in parts]
         for each in parts:
             await each.tick()
         assert [each._modified != before for each, before in zip(parts, turns, strict=True)] == [True, True]
+        assert asked == [old], "one of them compacts"
         assert not await bare.readable(old - 1)
         assert await bare.readable(old), "what was new at the last turn is kept"
         now += 1

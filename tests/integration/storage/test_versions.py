@@ -93,6 +93,7 @@ async def test_rule_02_lists_bookmarks_and_tokens_carry_whole_commits(etcd: Clus
         entries = await create_all(storage, NAMES)
         listed = await storage.list(kinds.CONFIG_MAP, limit=2)
         assert decode(listed.version)[1] == 127
+        assert decode(storage.applied_version)[1] == 127
         assert decode(paging.parse(listed.continue_token).version)[1] == 127
         watcher = storage.watch(kinds.CONFIG_MAP, version=entries[0].version)
         await collect(watcher, 5)
