@@ -37,12 +37,8 @@ WAIT_SECONDS = 180.0
 
 async def bring_up(name: str, kubeconfig: Path, progress: Progress) -> None:
     """The cluster, made or reused, and its kubeconfig in a file."""
-    there = await nodes.listed(name)
-    if there:
-        async with progress.step(f"cluster {name} is there: reused"):
-            stopped = [node["name"] for node in there if node["state"] != "running"]
-            if stopped:
-                await run("docker", "start", *stopped, what="starting the stopped nodes")
+    if await nodes.listed(name):
+        await clusters.start(name, progress=progress)
     else:
         await clusters.create(clusters.Plan(name=name, workers=2, image=await newest_image()), progress=progress)
     kubeconfig.parent.mkdir(exist_ok=True)

@@ -20,12 +20,14 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
 BUILD = ROOT / ".build"
 PREFIX = "mini-kubernetes"
+KEPT_SECONDS = 3600.0
 DNS_PACKAGES = ("apimachinery", "componentbase", "kubeclient", "clusterdns")
 DNS_REQUIREMENTS = (
     "aiohttp", "cryptography", "dnslib", "orjson", "prometheus-client", "PyJWT", "PyYAML", "uvloop",
@@ -233,6 +235,19 @@ def build_missing(images: dict[str, str]) -> None:
             f"MACHINE={images['machine']}",
         )
     (BUILD / "images.json").write_text(json.dumps(images, indent=1) + "\n")
+    forget(images)
+
+
+def forget(images: dict[str, str]) -> None:
+    """Remove images of earlier states that are older than an hour, except those that a container uses."""
+    template = "{{.Repository}}:{{.Tag}}\t{{.CreatedAt}}"
+    listed = ["docker", "images", "--format", template, "--filter", f"reference={PREFIX}/*"]
+    for line in subprocess.run(listed, capture_output=True, text=True).stdout.splitlines():
+        image, created = line.split("\t")
+        name = image.removeprefix(f"{PREFIX}/").partition(":")[0]
+        age = time.time() - datetime.strptime(created[:25], "%Y-%m-%d %H:%M:%S %z").timestamp()
+        if name in images and image not in images.values() and age > KEPT_SECONDS:
+            subprocess.run(["docker", "rmi", image], capture_output=True)  # in use: refused, and kept
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`minikubeadm cluster create | delete | list | load-image | kubeconfig`."""
+"""`minikubeadm cluster create | delete | start | list | load-image | kubeconfig`."""
 
 import ipaddress
 import re
@@ -74,6 +74,15 @@ def delete(name: str) -> None:
     from minikubeadm.cluster import create as module
 
     run(module.delete(name, progress=Progress()))
+
+
+@cluster.command()
+@name_option
+def start(name: str) -> None:
+    """Start the stopped nodes of a cluster, after a reboot, too."""
+    from minikubeadm.cluster import create as module
+
+    run(module.start(name, progress=Progress()))
 
 
 @cluster.command("list")

@@ -70,6 +70,19 @@ async def delete(name: str, *, progress: Progress) -> None:
             raise StepFailed(f"there is no cluster {name}", hint="`minikubeadm cluster list` shows them")
 
 
+async def start(name: str, *, progress: Progress) -> None:
+    """Start a cluster's stopped nodes, after a reboot, too: the host's routes are put back first."""
+    there = await nodes.listed(name)
+    network = [one for one in await networks.listed() if one["cluster"] == name]
+    if not there or not network:
+        raise StepFailed(f"there is no cluster {name}", hint="`minikubeadm cluster list` shows them")
+    stopped = [node["name"] for node in there if node["state"] != "running"]
+    async with progress.step(f"cluster {name}: routes put back, {len(stopped)} stopped nodes started"):
+        await networks.guard(network[0]["ranges"].split(), there[0]["image"])
+        if stopped:
+            await process.run("docker", "start", *stopped, what="starting the stopped nodes")
+
+
 async def kubeconfig(name: str, *, context: str = "") -> str:
     """admin.conf of a cluster for this machine, where its API server is published on loopback."""
     control_plane = f"{name}-control-plane"

@@ -1,6 +1,8 @@
 """What `minikubeadm cluster create` leaves behind is a cluster as users know it."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -83,11 +85,19 @@ def test_an_image_can_be_loaded_into_every_node(cluster: Cluster) -> None:
 
 
 def test_creating_it_again_is_refused_with_a_hint(cluster: Cluster) -> None:
-    import subprocess
-    import sys
-
     argv = [sys.executable, "-m", "minikubeadm", "cluster", "create", "--name", cluster.name]
     done = subprocess.run(argv, text=True, capture_output=True)
     assert done.returncode == 1
     assert "cluster delete" in done.stderr
     wait_until(lambda: len(cluster.ready_nodes()) == 3, "the cluster is as it was")
+
+
+def test_a_cluster_that_does_not_come_up_leaves_nothing_behind(cluster: Cluster) -> None:
+    name = f"{cluster.name}-broken"
+    argv = [sys.executable, "-m", "minikubeadm", "cluster", "create", "--name", name, "--image", "debian:bookworm-slim"]
+    done = subprocess.run(argv, text=True, capture_output=True)
+    assert done.returncode == 1
+    assert "it ran:" in done.stderr
+    assert name not in run("docker", "ps", "--all", "--format", "{{.Names}}")
+    assert name not in run("docker", "network", "ls", "--format", "{{.Name}}")
+    assert len(cluster.ready_nodes()) == 3
