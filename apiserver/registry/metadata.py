@@ -6,7 +6,7 @@ client; labels, annotations, owners and finalizers are checked here with upstrea
 
 from __future__ import annotations
 
-import uuid
+import os
 from functools import lru_cache
 
 from apimachinery import field
@@ -34,13 +34,20 @@ def drop_empty(metadata: JSON) -> None:
             del metadata[name]
 
 
+def new_uid() -> str:
+    """A random UUID (RFC 4122, version 4) as text; `uuid.uuid4` takes four times as long."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
 def stamp_new(metadata: JSON, now: str) -> None:
     """Give a new object what only the server decides."""
     drop_empty(metadata)
     for name in _SYSTEM_FIELDS:
         metadata.pop(name, None)
     metadata.pop("generation", None)
-    metadata["uid"] = str(uuid.uuid4())
+    metadata["uid"] = new_uid()
     metadata["creationTimestamp"] = now
 
 

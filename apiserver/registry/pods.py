@@ -68,11 +68,10 @@ class PodStrategy(Strategy):
         return podrules.validate_spec(obj.get("spec") or {}, "spec")
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        faults = self.validate(obj)
         new_spec, old_spec = obj.get("spec") or {}, old["spec"]
         if new_spec == old_spec:
-            return faults
-        return faults + list(_step_faults(new_spec, old_spec))
+            return []  # it was found right when it was stored
+        return self.validate(obj) + list(_step_faults(new_spec, old_spec))
 
     def prepare_subresource(self, subresource: str, obj: JSON, old: JSON, ctx: Context) -> None:
         if subresource == "status":

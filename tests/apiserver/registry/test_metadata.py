@@ -1,5 +1,6 @@
 """The rules of metadata."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -43,6 +44,12 @@ def test_an_update_keeps_what_the_server_set() -> None:
     new = {"name": "a", "uid": "forged", "creationTimestamp": "then", "generation": 9, "deletionTimestamp": "now"}
     metadata.keep_system_fields(new, {"name": "a", "uid": "u", "creationTimestamp": "t", "generation": 2})
     assert new == {"name": "a", "uid": "u", "creationTimestamp": "t", "generation": 2}
+
+
+def test_uids_are_random_uuids() -> None:
+    made = [uuid.UUID(metadata.new_uid()) for _ in range(100)]
+    assert len(set(made)) == 100
+    assert all(each.version == 4 and each.variant == uuid.RFC_4122 for each in made)
 
 
 def test_generated_names_fit_a_label() -> None:
