@@ -23,6 +23,7 @@ from controllers.nodeipam import NodeIpamController
 from controllers.nodelifecycle import NodeLifecycleController
 from controllers.podgc import PodGarbageCollector
 from controllers.replicaset import ReplicaSetController
+from controllers.resourcequota import ResourceQuotaController
 from controllers.serviceaccount import RootCAPublisher, ServiceAccountController
 from controllers.tainteviction import TaintEvictionController
 
@@ -46,6 +47,7 @@ CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
     "taint-eviction-controller": TaintEvictionController,
     "pod-garbage-collector-controller": PodGarbageCollector,
     "namespace-controller": NamespaceController,
+    "resourcequota-controller": ResourceQuotaController,
     "garbage-collector-controller": GarbageCollector,  # the last: it shares the informers that the others made
 }
 ALIASES = {
@@ -64,6 +66,7 @@ ALIASES = {
     "tokencleaner": "token-cleaner-controller",
     "nodelifecycle": "node-lifecycle-controller",
     "namespace": "namespace-controller",
+    "resourcequota": "resourcequota-controller",
     "podgc": "pod-garbage-collector-controller",
     "garbagecollector": "garbage-collector-controller",
 }

@@ -21,6 +21,7 @@ from apiserver.admission.namespaces import NamespaceLifecycle
 from apiserver.admission.nodes import NodeRestriction, TaintNodesByCondition
 from apiserver.admission.pod_security import PodSecurity
 from apiserver.admission.pods import DefaultTolerationSeconds, Priority, ensure_priority_classes
+from apiserver.admission.quotas import ResourceQuota
 from apiserver.admission.service_accounts import ServiceAccount
 from apiserver.authorization import Authorizer
 from apiserver.storage import Storage
@@ -51,6 +52,7 @@ PLUGINS: tuple[tuple[str, bool, Make], ...] = (
     ("CertificateSigning", True, lambda storage, authorizer: CertificateSigning(authorizer)),
     ("CertificateSubjectRestriction", True, lambda storage, authorizer: CertificateSubjectRestriction()),
     ("DefaultIngressClass", True, lambda storage, authorizer: DefaultIngressClass(storage)),
+    ("ResourceQuota", True, lambda storage, authorizer: ResourceQuota(storage)),  # last: it books what is written
 )
 
 
@@ -68,7 +70,7 @@ def build_chain(
         for name, default, make in PLUGINS
         if (default or name in enabled) and name not in disabled
     ]
-    return Chain([*chosen, PrivilegeEscalation(authorizer)])
+    return Chain([PrivilegeEscalation(authorizer), *chosen])
 
 
 # Upstream's plugins that are not here (yet); naming one is not an error, so that manifests carry over.
@@ -78,7 +80,7 @@ UNSUPPORTED = frozenset(
         "EventRateLimit", "ExtendedResourceToleration", "ImagePolicyWebhook", "LimitPodHardAntiAffinityTopology",
         "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "NamespaceAutoProvision", "NamespaceExists",
         "PersistentVolumeClaimResize", "PodNodeSelector", "PodTolerationRestriction",
-        "PodTopologyLabels", "ResourceQuota", "StorageObjectInUseProtection", "ValidatingAdmissionPolicy",
+        "PodTopologyLabels", "StorageObjectInUseProtection", "ValidatingAdmissionPolicy",
         "ValidatingAdmissionWebhook",
     }
 )  # fmt: skip

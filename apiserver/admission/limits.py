@@ -7,9 +7,8 @@ and for claims. https://kubernetes.io/docs/concepts/policy/limit-range/ has the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 
-from apimachinery import kinds, quantity
+from apimachinery import kinds, quantity, usage
 from apimachinery.meta import JSON
 from apiserver.admission.chain import CREATE, UPDATE, Attributes, Plugin, refused
 from apiserver.storage import Storage
@@ -82,7 +81,7 @@ class LimitRanger(Plugin):
                     resources = container.get("resources") or {}
                     faults += _bounds(item, "Container", resources.get("requests") or {}, resources.get("limits") or {})
             for item in self._items(a, "Pod"):
-                faults += _bounds(item, "Pod", pod_amounts(spec, "requests"), pod_amounts(spec, "limits"))
+                faults += _bounds(item, "Pod", _pod(spec, "requests"), _pod(spec, "limits"))
         if faults:
             raise refused(a, faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]")
 
@@ -102,24 +101,8 @@ def _fill(container: JSON, what: str, *, limits: Amounts, requests: Amounts) -> 
     return told
 
 
-def pod_amounts(spec: JSON, field: str) -> dict[str, str]:
-    """What a pod needs as a whole: the sum of its containers, or of one init container if that is more."""
-    total: dict[str, Fraction] = {}
-    for container in spec.get("containers") or ():
-        for name, amount in ((container.get("resources") or {}).get(field) or {}).items():
-            total[name] = total.get(name, Fraction(0)) + quantity.parse(amount)
-    sidecars: dict[str, Fraction] = {}
-    for container in spec.get("initContainers") or ():
-        amounts = (container.get("resources") or {}).get(field) or {}
-        always = container.get("restartPolicy") == "Always"
-        for name, amount in amounts.items():
-            value = quantity.parse(amount) + sidecars.get(name, Fraction(0))
-            if always:  # it goes on beside the others
-                sidecars[name] = value
-                total[name] = total.get(name, Fraction(0)) + quantity.parse(amount)
-            else:
-                total[name] = max(total.get(name, Fraction(0)), value)
-    return {name: quantity.format_amount(value) for name, value in total.items()}
+def _pod(spec: JSON, field: str) -> dict[str, str]:
+    return {name: usage.text(name, amount) for name, amount in usage.pod_amounts(spec, field).items()}
 
 
 def _bounds(item: JSON, kind: str, requests: Amounts, limits: Amounts, *, claims: bool = False) -> Iterable[str]:

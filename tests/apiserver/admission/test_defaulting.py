@@ -10,7 +10,6 @@ from apimachinery import errors, kinds
 from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
 from apiserver.admission import Attributes, Chain, build_chain
-from apiserver.admission.limits import pod_amounts
 from apiserver.authorization import build_authorizer
 from apiserver.request import User
 from tests.apiserver.fake_storage import FakeStorage, obj
@@ -123,16 +122,6 @@ async def test_claims_have_bounds_too(chain: Chain, storage: FakeStorage) -> Non
     assert await refusal(chain, kinds.PERSISTENT_VOLUME_CLAIM, claim) == (
         "maximum storage usage per PersistentVolumeClaim is 1Gi, but request is 2Gi"
     )
-
-
-def test_init_containers_run_one_at_a_time_and_sidecars_stay() -> None:
-    def container(cpu: str, **fields: Any) -> JSON:
-        return {"resources": {"requests": {"cpu": cpu}}, **fields}
-
-    spec = {"containers": [container("500m")], "initContainers": [container("2")]}
-    assert pod_amounts(spec, "requests") == {"cpu": "2"}
-    spec = {"containers": [container("500m")], "initContainers": [container("1", restartPolicy="Always")]}
-    assert pod_amounts(spec, "requests") == {"cpu": "1500m"}
 
 
 def storage_class(name: str, created: str, default: str = "true") -> JSON:
