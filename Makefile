@@ -37,6 +37,7 @@ unit: venv
 
 integration: install ## tests with a real etcd and a real API server
 	@KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest tests/integration
+	@KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest tests -m integration --ignore=tests/integration --ignore=tests/e2e
 
 e2e: images ## tests with a real cluster of node containers and real kubectl
 	@KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest tests/e2e
