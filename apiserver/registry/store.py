@@ -182,7 +182,8 @@ class ResourceStore:
                 entry, fresh = conflict.current, True
                 continue
             except StatusError as error:
-                if fresh or error.code not in DECISIONS:
+                overtaken = entry is None and isinstance(error, errors.AlreadyExists)
+                if error.code not in DECISIONS or (fresh and not overtaken):
                     raise
             entry, fresh = await self.storage.get_live(key), True
         raise errors.conflict(self.kind.group, self.kind.plural, name)
