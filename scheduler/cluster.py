@@ -55,6 +55,12 @@ class PodClass:
         return counts
 
 
+def _image_sizes(status: JSON) -> dict[str, int]:
+    """Bytes of each image that a node's status lists, under every name it has there."""
+    listed = status.get("images") or ()
+    return {name: image.get("sizeBytes") or 0 for image in listed for name in image.get("names") or ()}
+
+
 class Cluster:
     """Nodes, the pods on them, and the columns that filters and scores read."""
 
@@ -70,7 +76,7 @@ class Cluster:
         self.scored: Ints = np.zeros((0, 2), dtype=np.int64)
         self.taint_codes: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
         self.taint_sets: list[tuple[Taint, ...]] = [()]
-        self.images: list[Mapping[str, int]] = []
+        self.images: dict[str, dict[int, int]] = {}  # image name → row → bytes there
         self.ports: dict[int, dict[str, tuple[HostPort, ...]]] = defaultdict(dict)
         self.pods: dict[str, PodInfo] = {}
         self.pods_on: dict[int, set[str]] = defaultdict(set)
@@ -80,6 +86,7 @@ class Cluster:
         self._label_columns: dict[str, LabelColumn] = {}
         self._taint_index: dict[tuple[Taint, ...], int] = {(): 0}
         self._where: dict[str, int] = {}
+        self._images_on: list[Mapping[str, int]] = []
         self._free: list[int] = []
 
     @property
@@ -96,11 +103,7 @@ class Cluster:
         self.allocatable[row] = 0
         for name, value in (status.get("allocatable") or {}).items():
             self.allocatable[row, self.resource(name)] = amount(name, str(value))
-        self.images[row] = {
-            name: image.get("sizeBytes") or 0
-            for image in status.get("images") or ()
-            for name in image.get("names") or ()
-        }
+        self._set_images(row, _image_sizes(status))
         taints = tuple((t["key"], t.get("value") or "", t["effect"]) for t in spec.get("taints") or ())
         before = (self.live[row], self.unschedulable[row], self.taint_codes[row], self.labels[row])
         self.live[row] = True
@@ -208,7 +211,7 @@ class Cluster:
             column.codes = extended(column.codes, -1)
         self.names += [""] * more
         self.labels += [{}] * more
-        self.images += [{}] * more
+        self._images_on += [{}] * more
         self._free = list(range(size + more - 1, size - 1, -1))
 
     def _release_if_unused(self, row: int) -> None:
@@ -217,6 +220,7 @@ class Cluster:
         self.index.pop(self.names[row], None)
         self.names[row] = ""
         self._set_labels(row, {})
+        self._set_images(row, {})
         self.taint_codes[row] = 0
         self.allocatable[row] = 0
         self._free.append(row)
@@ -227,6 +231,17 @@ class Cluster:
         self.labels[row] = labels
         for key, column in self._label_columns.items():
             column.codes[row] = column.code(labels[key]) if key in labels else -1
+
+    def _set_images(self, row: int, images: Mapping[str, int]) -> None:
+        if images == self._images_on[row]:
+            return
+        for name in self._images_on[row]:
+            self.images[name].pop(row, None)
+            if not self.images[name]:
+                del self.images[name]
+        for name, size in images.items():
+            self.images.setdefault(name, {})[row] = size
+        self._images_on[row] = images
 
     def _taint_code(self, taints: tuple[Taint, ...]) -> int:
         code = self._taint_index.get(taints)

@@ -29,7 +29,10 @@ from scheduler.framework import Profile
 from scheduler.podinfo import PodInfo, pod_info
 
 log = logging.getLogger(__name__)
-BINDINGS_IN_FLIGHT = 256
+BINDINGS_IN_FLIGHT = 64
+_UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
+_METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp", "resourceVersion")
+_CONTAINER = ("image", "resources", "ports", "restartPolicy")
 UNSCHEDULABLE, ERROR, SCHEDULED = "unschedulable", "error", "scheduled"
 
 ATTEMPTS = METRICS.counter(
@@ -41,6 +44,23 @@ ATTEMPT_SECONDS = METRICS.histogram(
 ALGORITHM_SECONDS = METRICS.histogram(
     "scheduler_scheduling_algorithm_duration_seconds", "Latency of the decision alone."
 )
+
+
+def slimmed(pod: JSON) -> JSON:
+    """A pod without what scheduling never reads: thousands of them are kept."""
+    metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
+    containers = {
+        name: [{key: one[key] for key in _CONTAINER if key in one} for one in spec[name]]
+        for name in ("containers", "initContainers")
+        if spec.get(name)
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {name: metadata[name] for name in _METADATA if name in metadata},
+        "spec": {name: value for name, value in spec.items() if name != "volumes"} | containers,
+        "status": {"conditions": [one for one in status.get("conditions") or () if one["type"] == "PodScheduled"]},
+    }
 
 
 class Scheduler(Collector):
@@ -89,7 +109,7 @@ class Scheduler(Collector):
         namespaces.add_handler(
             on_add=self._namespace, on_update=lambda _, namespace: self._namespace(namespace), on_delete=None
         )
-        pods = informers.informer(kinds.POD, field_selector="status.phase!=Succeeded,status.phase!=Failed")
+        pods = informers.informer(kinds.POD, field_selector=_UNFINISHED, transform=slimmed)
         pods.add_handler(on_add=self._pod, on_update=lambda _, pod: self._pod(pod), on_delete=self._pod_gone)
 
     def _node(self, node: JSON) -> None:

@@ -16,12 +16,15 @@ class ImageLocality(Plugin):
 
     name = "ImageLocality"
 
+    def concerns(self, pod: PodInfo, cluster: Cluster) -> bool:
+        return any(image in cluster.images for image in pod.images)
+
     def score(self, cluster: Cluster, pod: PodInfo, rows: Rows) -> Scores | None:
-        present = np.zeros(len(rows))
-        for place, row in enumerate(rows):
-            images = cluster.images[row]
-            if images:
-                present[place] = sum(images.get(image, 0) for image in pod.images)
+        everywhere = np.zeros(len(cluster.names))
+        for image in pod.images:
+            for row, size in cluster.images.get(image, {}).items():
+                everywhere[row] += size
+        present = everywhere[rows]
         largest = _LARGEST_BYTES * max(1, len(pod.images))
         clipped = np.clip(present, _SMALLEST_BYTES, largest) - _SMALLEST_BYTES
         return clipped * (MAX_SCORE / (largest - _SMALLEST_BYTES)) if clipped.any() else None

@@ -169,3 +169,12 @@ def test_configuration_names_every_problem():
     }
     with pytest.raises(ConfigurationError, match=r"Odd.*Nope"):
         profiles([wrong])
+
+
+def test_nodes_that_hold_the_image_are_preferred_until_they_drop_it():
+    holder = node("b")
+    holder["status"]["images"] = [{"names": ["i"], "sizeBytes": 900 * 1024 * 1024}]
+    cluster = cluster_of(node("a"), holder)
+    assert decided(cluster, pod()).node == "b"
+    cluster.set_node(node("b"))
+    assert cluster.images == {}
