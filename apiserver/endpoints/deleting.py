@@ -31,9 +31,7 @@ async def delete(call: Call, resource: Resource, parts: Parts) -> Reply:
     options, ctx = await _options(call)
     deleted = await deletion.delete(store, call.info.namespace, call.info.name, options, ctx)
     if not deleted.gone or store.strategy.returns_deleted:
-        background = options.propagation_policy == "Background"
-        status = 200 if deleted.gone or not background else 202
-        return output.single(resource, deleted.body, shape, status=status)
+        return output.single(resource, deleted.body, shape)
     return json_reply(_success(resource, deleted))
 
 
