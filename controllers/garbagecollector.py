@@ -1,8 +1,9 @@
 """The garbage collector: what has lost all its owners is deleted; deletions in the foreground wait for dependents.
 
 Every kind the server has is watched, by metadata alone where nobody needs more; kinds that come later (custom
-resources) are found by discovery. `ownergraph` says what to look at. Before anything is deleted its live metadata is
-read, and each owner that the graph doesn't know as present is looked up by its UID: a stale cache deletes nothing.
+resources) are found by discovery. `ownergraph` says what to look at. An owner that is neither present in the graph nor
+known to be gone is looked up by its UID, and what is deleted or changed is so only at the very version that was looked
+at: a stale cache deletes nothing.
 """
 
 import asyncio
@@ -131,7 +132,7 @@ class GarbageCollector:
             return await self._look_up(node)
         if node.deleting and not node.foreground:
             return None
-        live = await self._live(node)
+        live = self._cached(node) or await self._live(node)
         if live is None:
             self._enqueue(self._graph.forget(uid))
             return None
@@ -197,6 +198,14 @@ class GarbageCollector:
         except errors.NotFound:
             return None
         return found if meta.uid(found) == reference.uid else None
+
+    def _cached(self, node: Node) -> JSON | None:
+        """The object as our cache has it: good enough for a first attempt, since writes name the version they mean."""
+        if node.kind is None or self._examine.num_requeues(node.uid):
+            return None
+        informer = self._informers.get((node.kind.group, node.kind.plural))
+        found = informer.get(f"{node.namespace}/{node.name}" if node.namespace else node.name) if informer else None
+        return found if found and meta.uid(found) == node.uid else None
 
     async def _live(self, node: Node) -> JSON | None:
         assert node.kind is not None

@@ -22,7 +22,7 @@ from controllers.namespace import NamespaceController
 from controllers.nodeipam import NodeIpamController
 from controllers.nodelifecycle import NodeLifecycleController
 from controllers.podgc import PodGarbageCollector
-from controllers.replicaset import ReplicaSetController
+from controllers.replicaset import ReplicaSetController, ReplicationController
 from controllers.resourcequota import ResourceQuotaController
 from controllers.serviceaccount import RootCAPublisher, ServiceAccountController
 from controllers.tainteviction import TaintEvictionController
@@ -34,6 +34,7 @@ CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
     "root-ca-certificate-publisher-controller": RootCAPublisher,
     "node-ipam-controller": NodeIpamController,
     "replicaset-controller": ReplicaSetController,
+    "replicationcontroller-controller": ReplicationController,
     "deployment-controller": DeploymentController,
     "endpointslice-controller": EndpointSliceController,
     "endpoints-controller": EndpointsController,
@@ -55,6 +56,7 @@ ALIASES = {
     "root-ca-cert-publisher": "root-ca-certificate-publisher-controller",
     "nodeipam": "node-ipam-controller",
     "replicaset": "replicaset-controller",
+    "replicationcontroller": "replicationcontroller-controller",
     "deployment": "deployment-controller",
     "endpointslice": "endpointslice-controller",
     "endpoint": "endpoints-controller",

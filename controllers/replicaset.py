@@ -1,4 +1,4 @@
-"""ReplicaSets: as many active pods as asked for, made from the template.
+"""ReplicaSets, and ReplicationControllers before them: as many active pods as asked for, made from the template.
 
 Creations start slowly (1, 2, 4, ... at a time), so that a template that is refused costs one request and not five
 hundred. Expectations keep a stale cache from making pods twice.
@@ -26,14 +26,18 @@ _REFUSED = (errors.StatusError, Unreachable)
 class ReplicaSetController:
     """Pods for ReplicaSets."""
 
+    kind = kinds.REPLICA_SET
+    name = "replicaset"
+    unknown: tuple[str, ...] = ()  # status fields that the kind doesn't have
+
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._events = context.events.named("replicaset-controller")
+        self._events = context.events.named(f"{self.name}-controller")
         self._client = context.client
-        self._queue: WorkQueue[str] = WorkQueue("replicaset")
+        self._queue: WorkQueue[str] = WorkQueue(self.name)
         self._expectations = Expectations()
-        self._claimer = Claimer(context.client, kinds.REPLICA_SET, kinds.POD)
-        self._sets = context.informers.informer(kinds.REPLICA_SET)
+        self._claimer = Claimer(context.client, self.kind, kinds.POD)
+        self._sets = context.informers.informer(self.kind)
         self._pods = context.informers.informer(kinds.POD)
         self._sets.add_index("uid", lambda obj: [meta.uid(obj)])
         self._sets.add_index("controller", objects.controller_uid)
@@ -44,7 +48,11 @@ class ReplicaSetController:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=self._context.options.workers.get("replicaset", WORKERS))
+        await work(self._queue, self._reconcile, workers=self._context.options.workers.get(self.name, WORKERS))
+
+    def selector(self, replica_set: JSON) -> labels.Selector:
+        """Which pods are its own."""
+        return labels.from_label_selector(replica_set["spec"].get("selector"))
 
     def _owner_key(self, pod: JSON) -> str | None:
         """The key of the ReplicaSet that controls the pod, if it is one that we know."""
@@ -78,7 +86,7 @@ class ReplicaSetController:
     def _enqueue_matching(self, pod: JSON) -> None:
         """Whoever may adopt an orphan is to look at it."""
         for candidate in self._sets.list(meta.namespace(pod)):
-            if labels.from_label_selector(candidate["spec"].get("selector")).matches(meta.labels(pod)):
+            if self.selector(candidate).matches(meta.labels(pod)):
                 self._queue.add(meta.key(candidate))
 
     async def _reconcile(self, key: str) -> float | None:
@@ -87,7 +95,7 @@ class ReplicaSetController:
             self._expectations.forget(key)
             return None
         in_step = self._expectations.satisfied(key)
-        selector = labels.from_label_selector(replica_set["spec"].get("selector"))
+        selector = self.selector(replica_set)
         mine = self._pods.by_index("controller", meta.uid(replica_set))
         orphans = self._pods.by_index("orphans", meta.namespace(replica_set))
         owned = await self._claimer.claim(
@@ -101,7 +109,8 @@ class ReplicaSetController:
         status, again = replicas.status(
             replica_set, active, terminating=terminating, failure=failure, now=self._context.clock()
         )
-        await objects.patch_status(self._client, kinds.REPLICA_SET, replica_set, status)
+        status = {name: value for name, value in status.items() if name not in self.unknown}
+        await objects.patch_status(self._client, self.kind, replica_set, status)
         if failure:
             raise errors.ServiceUnavailable(failure["message"])
         return again
@@ -180,3 +189,15 @@ class ReplicaSetController:
             raise
         else:
             self._events.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
+
+
+class ReplicationController(ReplicaSetController):
+    """Pods for ReplicationControllers, whose selector is a plain map."""
+
+    kind = kinds.REPLICATION_CONTROLLER
+    name = "replication"
+    unknown = ("terminatingReplicas",)
+
+    def selector(self, replica_set: JSON) -> labels.Selector:
+        """Which pods are its own; no selector means none."""
+        return labels.from_labels(replica_set["spec"].get("selector") or {})
