@@ -4,6 +4,7 @@ A `--config` file may be a KubeletConfiguration: what it calls otherwise than th
 """
 
 import argparse
+import ipaddress
 import json
 import socket
 from collections.abc import Sequence
@@ -49,6 +50,16 @@ def taint(text: str) -> dict[str, str]:
     return {"key": key, "effect": effect, **({"value": value} if value else {})}
 
 
+def taints(text: str) -> list[dict[str, str]]:
+    """Taints joined by commas."""
+    return [taint(item) for item in flags.comma_list(text)]
+
+
+def addresses(text: str) -> list[str]:
+    """IP addresses joined by commas."""
+    return [str(ipaddress.ip_address(item)) for item in flags.comma_list(text)]
+
+
 def parser() -> argparse.ArgumentParser:
     """All flags."""
     made = flags.parser("kubelet", "The node agent: runs the pods bound to its node.")
@@ -56,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     add("--kubeconfig", type=Path, default=Path("/etc/kubernetes/kubelet.conf"))
     add("--bootstrap-kubeconfig", type=Path, help="used to get a client certificate where --kubeconfig is missing")
     add("--hostname-override", default="", help="the node's name, by default the host's")
-    add("--node-ip", type=flags.comma_list, default="", help="the node's addresses, by default the one of its route")
+    add("--node-ip", type=addresses, default="", help="the node's addresses, by default the one of its route")
     add("--root-dir", type=Path, default=Path(defaults.KUBELET_DIRECTORY))
     add("--cert-dir", type=Path, default=Path(defaults.KUBELET_DIRECTORY) / "pki")
     add("--client-ca-file", type=Path, help="authority of clients' certificates")
@@ -65,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_boolean(made, "--rotate-certificates", default=True, help="renew the client certificate")
     flags.add_boolean(made, "--rotate-server-certificates", default=False, help="serving certificate by CSR")
     flags.add_boolean(made, "--register-node", default=True, help="create the Node object")
-    add("--register-with-taints", type=flags.comma_list, default="", help="key=value:Effect,...")
+    add("--register-with-taints", type=taints, default="", help="key=value:Effect,...")
     add("--node-labels", type=flags.mapping, default="", help="key=value,...")
     add("--cluster-dns", type=flags.comma_list, default=defaults.DNS_SERVICE_IP)
     add("--cluster-domain", default=defaults.CLUSTER_DOMAIN)
@@ -152,7 +163,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         rotate_certificates=args.rotate_certificates,
         rotate_server_certificates=args.rotate_server_certificates,
         register_node=args.register_node,
-        register_with_taints=tuple(taint(text) for text in args.register_with_taints),
+        register_with_taints=tuple(args.register_with_taints),
         node_labels=args.node_labels or {},
         cluster_dns=tuple(args.cluster_dns),
         cluster_domain=args.cluster_domain,
