@@ -50,6 +50,7 @@ class PodWorker:
         self._grace: Grace | None = None
         self._rejected: tuple[str, str] | None = None
         self._ended = False
+        self._expired = False
         self._failures = 0
         self._first_seen: float | None = None if (pod.get("status") or {}).get("startTime") else parts.clock()
 
@@ -147,7 +148,7 @@ class PodWorker:
             actions = plan.compute(pod, state, self._circumstances())
             self._note_held(actions)
             self._publish(state, ips)
-            if actions.finished:
+            if actions.finished or self._expires():
                 await self._finish()
                 return RESYNC_SECONDS
             if actions.empty:
@@ -200,6 +201,16 @@ class PodWorker:
             POD_START_SECONDS.observe(self._parts.clock() - self._first_seen)
             self._first_seen = None
 
+    def _expires(self) -> bool:
+        """Whether the pod has been active for longer than it may."""
+        deadline = status.deadline_of(self._parts.statuses.latest(self.pod))
+        if deadline is None or self._parts.clock() < deadline:
+            return False
+        if not self._expired:
+            self._expired = True
+            self._parts.record(self.pod, "Normal", *status.DEADLINE_EXCEEDED, "")
+        return True
+
     def _note_held(self, actions: Actions) -> None:
         for name in actions.held:
             delay = int(self._parts.restarts.delay(f"{self.uid}/{name}"))
@@ -235,6 +246,8 @@ class PodWorker:
 
     def _next_look(self, actions: Actions, *, retry: bool = False) -> float:
         delays = [RESYNC_SECONDS * random.uniform(0.9, 1.1), *actions.held.values()]
+        if (deadline := status.deadline_of(self._parts.statuses.latest(self.pod))) is not None:
+            delays.append(deadline - self._parts.clock())
         if retry:
             images = self._parts.images
             for container in actions.start:
@@ -369,6 +382,7 @@ class PodWorker:
             terminating=self._ending.is_set(),
             ended=self._ended,
             rejected=self._rejected,
+            expired=self._expired,
             now=meta.now(),
         )
         parts.statuses.set(pod, status.generate(pod, state, facts))

@@ -18,6 +18,7 @@ JSON = dict[str, Any]
 
 OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 EPOCH = "1970-01-01T00:00:00Z"
+DEADLINE_EXCEEDED = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Facts:
     terminating: bool = False
     ended: bool = False  # nothing of it runs any more, nor will
     rejected: tuple[str, str] | None = None  # reason, message: the node did not admit it
+    expired: bool = False  # it was active for longer than its activeDeadlineSeconds
     now: str = ""
 
 
@@ -46,12 +48,14 @@ def generate(pod: JSON, state: PodState, facts: Facts) -> JSON:
     init = [_init_status(pod, c, state, facts) for c in spec.get("initContainers") or []]
     regular = [_container_status(pod, c, state, facts, initialised) for c in spec["containers"]]
     status: JSON = {
-        "phase": _phase(spec, init, regular, facts),
+        "phase": "Failed" if facts.expired and facts.ended else _phase(spec, init, regular, facts),
         "qosClass": old.get("qosClass") or qos_class(spec),
         "startTime": old.get("startTime") or facts.now,
         "observedGeneration": meta.metadata(pod).get("generation", 1),
         "containerStatuses": regular,
     }
+    if facts.expired and facts.ended:
+        status |= {"reason": DEADLINE_EXCEEDED[0], "message": DEADLINE_EXCEEDED[1]}
     if init:
         status["initContainerStatuses"] = init
     if ephemeral := spec.get("ephemeralContainers"):
@@ -63,6 +67,12 @@ def generate(pod: JSON, state: PodState, facts: Facts) -> JSON:
         status |= {"podIP": facts.pod_ips[0], "podIPs": [{"ip": ip} for ip in facts.pod_ips]}
     status["conditions"] = _conditions(pod, status, initialised, facts)
     return status
+
+
+def deadline_of(pod: JSON) -> float | None:
+    """When a pod with activeDeadlineSeconds has been active for too long; None before it started, or without one."""
+    allowed, started = pod["spec"].get("activeDeadlineSeconds"), (pod.get("status") or {}).get("startTime")
+    return meta.parse_time(started).timestamp() + allowed if allowed is not None and started else None
 
 
 def _rejected(pod: JSON, facts: Facts) -> JSON:

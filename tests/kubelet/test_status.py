@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from apimachinery import meta
 from kubelet import status
 from kubelet.observed import NEVER, PodState
 from kubelet.status import Facts, generate
@@ -123,3 +124,15 @@ def test_the_patch_is_none_when_nothing_changed_and_small_otherwise() -> None:
     }
     assert made["status"]["podIPs"] == [{"ip": "10.244.1.5", "$patch": "delete"}]
     assert "phase" not in made["status"]
+
+
+def test_a_pod_past_its_deadline_has_failed_once_it_has_stopped() -> None:
+    late = pod(activeDeadlineSeconds=5, status={"startTime": "2026-01-01T00:00:01Z"})
+    deadline = status.deadline_of(late)
+    assert deadline is not None and meta.parse_time("2026-01-01T00:00:06Z").timestamp() == deadline
+    assert status.deadline_of(pod(activeDeadlineSeconds=5)) is None
+    made = generate(late, observed(sandbox(), run("c")), Facts(expired=True, now=NOW))
+    assert made["phase"] == "Running" and "reason" not in made
+    made = generate(late, observed(sandbox(), exited("c", 0)), Facts(expired=True, ended=True, now=NOW))
+    assert made["phase"] == "Failed" and made["reason"] == "DeadlineExceeded"
+    assert condition(made, "Ready")["reason"] == "PodFailed"
