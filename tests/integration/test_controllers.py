@@ -287,7 +287,7 @@ async def test_a_namespace_goes_with_all_that_is_in_it(admin, controllers, names
 
 
 async def test_nodes_get_ranges_and_taints_and_lose_their_pods_when_silent(admin, config, options):
-    quick = replace(options, node_monitor_period=0.1, node_monitor_grace_period=1.0)
+    quick = replace(options, node_monitor_period=0.1, node_monitor_grace_period=2.0)
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": meta.now()}
     async with running(config, quick):
         for name in ("n1", "n2"):
@@ -301,8 +301,12 @@ async def test_nodes_get_ranges_and_taints_and_lose_their_pods_when_silent(admin
             return len(ranges - {None}) == 2 and not any(node["spec"].get("taints") for node in nodes)
 
         await eventually(ready_nodes)
-        tolerations = [{"key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 0}]
-        pod = {"containers": [{"name": "c", "image": "i"}], "nodeName": "n1", "tolerations": tolerations}
+        toleration = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"}
+        pod = {
+            "containers": [{"name": "c", "image": "i"}],
+            "nodeName": "n1",
+            "tolerations": [{**toleration, "tolerationSeconds": 0}],
+        }
         await admin.create(
             kinds.POD,
             {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"}, "spec": pod},
