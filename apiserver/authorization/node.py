@@ -212,6 +212,9 @@ class NodeAuthorizer:
                 if not self.graph.has_pod(node, info.namespace, info.name):
                     return _refused(f"no relationship found between node '{node}' and this object")
                 return _ALLOWED
+            case ("", "pods") if info.verb in ("list", "watch"):
+                if not _selects_node(info.field_selector, node):
+                    return _refused("can only list/watch pods with spec.nodeName field selector")
         return self._by_rule(info)
 
     def _follow(self, node: str, info: RequestInfo, verbs: frozenset[str]) -> Decision:
@@ -245,6 +248,12 @@ class NodeAuthorizer:
             if rule.matches(info.verb, info.group, info.resource, info.subresource):
                 return _ALLOWED
         return NO_OPINION
+
+
+def _selects_node(selector: str, node: str) -> bool:
+    """Whether a field selector leaves nothing but what is on the node."""
+    wanted = (f"spec.nodeName={node}", f"spec.nodeName=={node}")
+    return any(term.strip() in wanted for term in selector.split(","))
 
 
 def _refused(reason: str) -> Decision:

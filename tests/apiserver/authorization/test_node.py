@@ -34,9 +34,11 @@ def pod(node: str) -> JSON:
     return obj("v1", "Pod", "web", namespace="team", spec=spec)
 
 
-def info(verb: str, resource: str, name: str = "", *, namespace: str = "team", group: str = "") -> RequestInfo:
+def info(
+    verb: str, resource: str, name: str = "", *, namespace: str = "team", group: str = "", fields: str = ""
+) -> RequestInfo:
     resource, _, subresource = resource.partition("/")
-    return RequestInfo(verb, True, "", group, "v1", resource, subresource, namespace, name)
+    return RequestInfo(verb, True, "", group, "v1", resource, subresource, namespace, name, fields)
 
 
 VOLUME = obj("v1", "PersistentVolume", "pv", spec={"claimRef": {"namespace": "team", "name": "data"}})
@@ -64,7 +66,11 @@ LEASES, STORAGE = "coordination.k8s.io", "storage.k8s.io"
         (info("create", "serviceaccounts/token", "default"), False),
         (info("get", "pods", "web"), True),
         (info("get", "pods", "other"), False),
-        (info("list", "pods", namespace=""), True),
+        (info("list", "pods", namespace=""), False),
+        (info("watch", "pods", namespace="", fields="spec.nodeName=node1"), True),
+        (info("list", "pods", fields="status.phase=Running,spec.nodeName==node1"), True),
+        (info("list", "pods", namespace="", fields="spec.nodeName=node2"), False),
+        (info("list", "pods", namespace="", fields="spec.nodeName!=node1"), False),
         (info("patch", "pods/status", "web"), True),
         (info("list", "nodes", namespace=""), True),
         (info("update", "leases", "node1", namespace="kube-node-lease", group=LEASES), True),
