@@ -89,6 +89,7 @@ class DeploymentController:
         if paused or rollout.is_scaling(deployment, every):
             if new and not paused:
                 new = await self._annotate(deployment, new, every)
+                every = [*old, new]
             sizes = rollout.scaled(Strategy.of(deployment), new, old)
             every = await self._resize(deployment, every, sizes)
             if paused:

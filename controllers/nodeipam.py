@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from apimachinery import errors, kinds, meta
+from componentbase import defaults
 from controllers.context import Context
 from kubeclient.workqueue import WorkQueue, work
 
@@ -69,7 +70,9 @@ class NodeIpamController:
         self._client = context.client
         self._queue: WorkQueue[str] = WorkQueue("cidrallocator")
         options = context.options
-        self._ranges = Ranges(options.cluster_cidr, options.node_cidr_mask_size)
+        self._active = options.allocate_node_cidrs and bool(options.cluster_cidr)
+        cluster = options.cluster_cidr if self._active else defaults.POD_CIDR
+        self._ranges = Ranges(cluster, options.node_cidr_mask_size)
         if options.service_cidr:
             self._ranges.occupy(options.service_cidr)
         self._given: dict[str, tuple[str, str]] = {}  # by node name: its UID and range, until it is deleted
@@ -78,7 +81,7 @@ class NodeIpamController:
 
     async def run(self) -> None:
         """Work until cancelled, with a single worker; nodes that were there have been marked by then."""
-        if self._context.options.allocate_node_cidrs:
+        if self._active:
             await work(self._queue, self._reconcile)
 
     def _added(self, node: JSON) -> None:

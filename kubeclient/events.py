@@ -28,6 +28,7 @@ SIMILAR_SECONDS = 600.0
 BURST = 25
 REFILL_SECONDS = 300.0
 MAX_MESSAGE = 1024
+MAX_NAME = 236  # of the object, so that the event's own fits 253
 
 
 @dataclass(slots=True)
@@ -132,7 +133,7 @@ class EventRecorder:
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {
-                "name": f"{about['name']}.{time.time_ns():x}",
+                "name": f"{about['name'][:MAX_NAME]}.{time.time_ns():x}",
                 "namespace": about.get("namespace") or "default",
             },
             "involvedObject": about,
