@@ -1,13 +1,15 @@
 """What the API server itself puts into a cluster: its namespaces, and the `kubernetes` Service with its endpoints.
 
-Done at start through the same stores as everybody's writes. The endpoints are those of this server's
-`--advertise-address`; with several servers each adds its own address and a stopping one takes it out again.
+Done at start, and again from time to time, through the same stores as everybody's writes. The endpoints are those of
+this server's `--advertise-address`; with several servers each adds its own address and a stopping one takes it out.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from apimachinery import errors, kinds, meta
@@ -20,6 +22,7 @@ from componentbase import defaults
 
 log = logging.getLogger(__name__)
 
+RECONCILE_SECONDS: Final = 10.0
 _NAMESPACE: Final = "default"
 _NAME: Final = "kubernetes"
 _SELF: Final = User("system:apiserver", groups=("system:masters",))
@@ -58,10 +61,13 @@ async def ensure_service(parts: Parts) -> None:
 
 async def _ensure(parts: Parts, kind: Kind, obj: JSON) -> None:
     obj = {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
+    store, metadata = parts.resources.store(kind), obj["metadata"]
+    if await parts.storage.get(store.key(metadata.get("namespace", ""), metadata["name"])) is not None:
+        return
     try:
-        await parts.resources.store(kind).create(obj, context())
+        await store.create(obj, context())
     except errors.AlreadyExists:
-        log.debug("%s %s is there", kind.kind, obj["metadata"]["name"])
+        log.debug("%s %s is there", kind.kind, metadata["name"])
 
 
 def publishable(address: str) -> bool:
@@ -70,7 +76,7 @@ def publishable(address: str) -> bool:
 
 
 class Endpoints:
-    """This server's address among the endpoints of the `kubernetes` Service."""
+    """This server's address among the endpoints of the `kubernetes` Service; the others' are left as they are."""
 
     def __init__(self, parts: Parts, address: str, port: int) -> None:
         self._parts = parts
@@ -86,53 +92,54 @@ class Endpoints:
         await self._write(present=False)
 
     async def _write(self, *, present: bool) -> None:
-        addresses = await self._addresses(present=present)
-        await self._put(kinds.ENDPOINTS, self._endpoints(addresses))
-        await self._put(kinds.ENDPOINT_SLICE, self._slice(addresses))
+        for kind, make in ((kinds.ENDPOINTS, self._endpoints), (kinds.ENDPOINT_SLICE, self._slice)):
 
-    async def _addresses(self, *, present: bool) -> list[str]:
-        store = self._parts.resources.store(kinds.ENDPOINTS)
-        try:
-            stored = (await store.get(_NAMESPACE, _NAME)).parsed()
-        except errors.NotFound:
-            stored = {}
-        found = {each["ip"] for subset in stored.get("subsets") or () for each in subset.get("addresses") or ()}
-        found = found | {self._address} if present else found - {self._address}
-        return sorted(found)
+            def change(old: JSON | None, make: Callable[[JSON, bool], JSON] = make) -> JSON:
+                wanted = make(old or {}, present)
+                if old is None:
+                    return wanted
+                return {**old, **wanted, "metadata": {**old["metadata"], "labels": wanted["metadata"]["labels"]}}
 
-    def _endpoints(self, addresses: list[str]) -> JSON:
+            await self._parts.resources.store(kind).change(_NAMESPACE, _NAME, change, context())
+
+    def _addresses(self, known: Iterable[str], present: bool) -> list[str]:
+        others = set(known) - {self._address}
+        return sorted(others | {self._address} if present else others)
+
+    def _endpoints(self, old: JSON, present: bool) -> JSON:
+        known = (each["ip"] for subset in old.get("subsets") or () for each in subset.get("addresses") or ())
+        addresses = [{"ip": each} for each in self._addresses(known, present)]
         ports = [{"name": "https", "port": self._port, "protocol": "TCP"}]
-        subsets = [{"addresses": [{"ip": each} for each in addresses], "ports": ports}] if addresses else []
         labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
         return {
             "apiVersion": "v1",
             "kind": "Endpoints",
             "metadata": {"name": _NAME, "namespace": _NAMESPACE, "labels": labels},
-            "subsets": subsets,
+            "subsets": [{"addresses": addresses, "ports": ports}] if addresses else [],
         }
 
-    def _slice(self, addresses: list[str]) -> JSON:
-        family = "IPv6" if ":" in self._address else "IPv4"
+    def _slice(self, old: JSON, present: bool) -> JSON:
+        known = (address for each in old.get("endpoints") or () for address in each["addresses"])
+        addresses = self._addresses(known, present)
+        labels = {"kubernetes.io/service-name": _NAME}
         return {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
-            "metadata": {
-                "name": _NAME,
-                "namespace": _NAMESPACE,
-                "labels": {"kubernetes.io/service-name": _NAME},
-            },
-            "addressType": family,
+            "metadata": {"name": _NAME, "namespace": _NAMESPACE, "labels": labels},
+            "addressType": "IPv6" if ":" in self._address else "IPv4",
             "endpoints": [{"addresses": [each], "conditions": {"ready": True}} for each in addresses],
             "ports": [{"name": "https", "port": self._port, "protocol": "TCP"}],
         }
 
-    async def _put(self, kind: Kind, wanted: JSON) -> None:
-        """Create the object, or bring the stored one to it."""
-        store = self._parts.resources.store(kind)
 
-        def change(old: JSON | None) -> JSON:
-            if old is None:
-                return dict(wanted, metadata=dict(wanted["metadata"]))
-            return {**old, **wanted, "metadata": {**old["metadata"], "labels": dict(wanted["metadata"]["labels"])}}
-
-        await store.change(_NAMESPACE, _NAME, change, context())
+async def keep(parts: Parts, endpoints: Endpoints | None) -> None:
+    """Put back what somebody removed, for as long as the server runs."""
+    while True:
+        await asyncio.sleep(RECONCILE_SECONDS)
+        try:
+            await ensure_namespaces(parts)
+            await ensure_service(parts)
+            if endpoints is not None:
+                await endpoints.publish()
+        except errors.StatusError as error:
+            log.warning("the kubernetes Service could not be looked after: %s", error)

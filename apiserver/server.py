@@ -86,6 +86,7 @@ class APIServer:
         self._server: Server | None = None
         self._listener: asyncio.Server | None = None
         self._endpoints: cluster.Endpoints | None = None
+        self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start the storage, make what every cluster has, then listen."""
@@ -110,6 +111,7 @@ class APIServer:
         if self.options.endpoint_reconciler and cluster.publishable(self.options.advertise_address):
             self._endpoints = cluster.Endpoints(parts, self.options.advertise_address, self.port)
             await self._endpoints.publish()
+        self._keeper = asyncio.create_task(cluster.keep(parts, self._endpoints))
         # what is there now stays: collections need not look at it again
         gc.collect()
         gc.freeze()
@@ -119,6 +121,9 @@ class APIServer:
     async def stop(self) -> None:
         """Tell balancers, stop listening, end watches in order, let requests finish, then stop the storage."""
         self.parts.checks.add("shutdown", _stopping, endpoints=("readyz",))
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
         if self._endpoints is not None:
             await self._withdraw(self._endpoints)
         if self._listener is not None:

@@ -65,6 +65,20 @@ def test_the_kubernetes_service_has_the_advertised_endpoint(start_api_server: St
     assert server.request("GET", path).json()["endpoints"][0]["addresses"] == ["192.0.2.7"]
 
 
+def test_servers_add_their_addresses_and_take_them_out_again(start_api_server: Start) -> None:
+    first = start_api_server(FLAG, "--advertise-address=192.0.2.8")
+    second = start_api_server(FLAG, "--advertise-address=192.0.2.9")
+    path = "/api/v1/namespaces/default/endpoints/kubernetes"
+
+    def addresses() -> set[str]:
+        return {each["ip"] for each in first.request("GET", path).json()["subsets"][0]["addresses"]}
+
+    assert addresses() >= {"192.0.2.8", "192.0.2.9"}
+    second.process.terminate()
+    assert second.process.wait(20) == 0
+    assert "192.0.2.9" not in addresses()
+
+
 def test_too_many_requests_at_a_time_are_told_to_come_back(start_api_server: Start) -> None:
     server = start_api_server(FLAG, "--max-requests-inflight=1")
 
