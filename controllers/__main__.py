@@ -15,6 +15,7 @@ from componentbase.serving import serve_ops
 from controllers import manager
 from controllers.context import Context, Options
 from kubeclient.config import load_kubeconfig
+from kubeclient.delegation import DelegatedAuthorizer
 from kubeclient.errors import ConfigError
 from kubeclient.events import EventRecorder
 from kubeclient.informer import InformerFactory
@@ -58,7 +59,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_boolean(made, "--use-service-account-credentials", default=False, help="accepted: all run as one user")
     add("--service-account-private-key-file", default="", help="accepted: tokens come from the API server")
     add("--requestheader-client-ca-file", "--client-ca-file", "--authentication-kubeconfig", default="")
-    add("--authorization-kubeconfig", default="", help="accepted: metrics are served on loopback")
+    add("--authorization-kubeconfig", default="", help="accepted: who may see metrics is asked as --kubeconfig's user")
+    add("--authorization-always-allow-paths", type=flags.comma_list, default=["/version"], help="paths for anyone")
     add("--node-monitor-period", type=flags.duration, default=unset.node_monitor_period)
     add("--node-monitor-grace-period", type=flags.duration, default=unset.node_monitor_grace_period)
     add("--node-startup-grace-period", type=flags.duration, default=unset.node_startup_grace_period)
@@ -91,7 +93,12 @@ async def serve(parsed: argparse.Namespace, names: Sequence[str], stop: asyncio.
         if parsed.secure_port:
             shown = {name: value for name, value in vars(parsed).items() if "key" not in name}
             ops = await serve_ops(
-                parsed.bind_address, parsed.secure_port, checks=checks, ssl_context=_tls(parsed), configuration=shown
+                parsed.bind_address,
+                parsed.secure_port,
+                checks=checks,
+                ssl_context=_tls(parsed),
+                configuration=shown,
+                authorize=DelegatedAuthorizer(client, always_allow=parsed.authorization_always_allow_paths),
             )
             stack.push_async_callback(ops.stop)
 

@@ -9,14 +9,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import aiohttp
 import pytest
 from cryptography import x509
 
 from apimachinery import errors, kinds, meta
 from componentbase import pki
+from componentbase.health import Checks
+from componentbase.serving import serve_ops
 from controllers import manager, requests, slices
 from controllers.context import Context, Options
 from kubeclient.config import ClientConfig
+from kubeclient.delegation import DelegatedAuthorizer
 from kubeclient.events import EventRecorder
 from kubeclient.informer import InformerFactory
 from kubeclient.rest import Client
@@ -400,3 +404,22 @@ async def test_work_goes_on_after_a_restart_in_the_middle(admin, config, options
         await eventually(twenty)
         await asyncio.sleep(0.2)
         assert await twenty(), "and no more"
+
+
+async def test_metrics_are_for_those_who_may_get_them(config, admin):
+    authorizer = DelegatedAuthorizer(admin, always_allow=["/version"])
+    server = await serve_ops("127.0.0.1", 0, checks=Checks(), authorize=authorizer)
+    cases = (
+        ("/metrics", "", 403),
+        ("/metrics", "jane-token", 403),
+        ("/metrics", "nobody", 403),
+        ("/metrics", config.token, 200),
+        ("/metrics", config.token, 200),
+        ("/version", "", 200),
+        ("/healthz", "", 200),
+    )
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
+        for path, token, code in cases:
+            async with session.get(path, headers={"Authorization": f"Bearer {token}"} if token else {}) as response:
+                assert response.status == code, (path, token)
+    await server.stop()
