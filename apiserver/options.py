@@ -47,6 +47,15 @@ class Options:
     service_account_key_file: list[str]
     service_account_signing_key_file: str
     api_audiences: list[str]
+    oidc_issuer_url: str
+    oidc_client_id: str
+    oidc_ca_file: str
+    oidc_username_claim: str
+    oidc_username_prefix: str
+    oidc_groups_claim: str
+    oidc_groups_prefix: str
+    oidc_required_claim: list[str]
+    oidc_signing_algs: list[str]
     kubelet_client_certificate: str
     kubelet_client_key: str
     kubelet_certificate_authority: str
@@ -97,6 +106,15 @@ _FLAGS: tuple[tuple[str, Any, Any, str], ...] = (
     ("service-account-key-file", comma_list, "", "keys that verify service-account tokens"),
     ("service-account-signing-key-file", str, "", "key that signs service-account tokens"),
     ("api-audiences", comma_list, "", "audiences of tokens; the issuer if not given"),
+    ("oidc-issuer-url", str, "", "identity provider whose ID tokens are accepted"),
+    ("oidc-client-id", str, "", "audience that its tokens must be for"),
+    ("oidc-ca-file", str, "", "authority of the provider's certificate; the system's if not given"),
+    ("oidc-username-claim", str, "sub", "claim with the user's name"),
+    ("oidc-username-prefix", str, "", "put before it; the issuer and a # if not given (but for emails), - for none"),
+    ("oidc-groups-claim", str, "", "claim with the user's groups"),
+    ("oidc-groups-prefix", str, "", "put before them"),
+    ("oidc-required-claim", comma_list, "", "key=value that tokens must have"),
+    ("oidc-signing-algs", comma_list, "RS256", "signature algorithms accepted"),
     ("kubelet-client-certificate", str, "", "client certificate for kubelets"),
     ("kubelet-client-key", str, "", "its key"),
     ("kubelet-certificate-authority", str, "", "authority of kubelets' certificates; not checked if not given"),

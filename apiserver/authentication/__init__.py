@@ -11,6 +11,7 @@ from apiserver.authentication.authenticator import ANONYMOUS, Authenticator, Ver
 from apiserver.authentication.bootstrap_tokens import BootstrapTokens
 from apiserver.authentication.certificates import Certificates, load_authorities
 from apiserver.authentication.front_proxy import FrontProxy
+from apiserver.authentication.oidc import OpenID, Provider
 from apiserver.authentication.service_accounts import Bound, Key, ServiceAccountTokens, TokenIssuer, load_public
 from apiserver.options import Options
 from apiserver.storage import Storage
@@ -33,6 +34,8 @@ def build_authenticator(storage: Storage, options: Options, *, clock: Callable[[
         )
     if options.enable_bootstrap_token_auth:
         verifiers.append(BootstrapTokens(storage, clock=clock))
+    if options.oidc_issuer_url:
+        verifiers.append(OpenID(_provider(options), clock=clock))
     front_proxy = None
     if options.requestheader_client_ca_file:
         front_proxy = FrontProxy(
@@ -61,6 +64,20 @@ def build_authenticator(storage: Storage, options: Options, *, clock: Callable[[
         storage.listen_entries(kind, authenticator.on_deletion)
     storage.listen_entries(kinds.SECRET, authenticator.on_change)
     return authenticator
+
+
+def _provider(options: Options) -> Provider:
+    return Provider(
+        issuer=options.oidc_issuer_url,
+        client_id=options.oidc_client_id,
+        ca_file=options.oidc_ca_file,
+        username_claim=options.oidc_username_claim,
+        username_prefix=options.oidc_username_prefix,
+        groups_claim=options.oidc_groups_claim,
+        groups_prefix=options.oidc_groups_prefix,
+        required_claims=dict(each.partition("=")[::2] for each in options.oidc_required_claim),
+        algorithms=options.oidc_signing_algs,
+    )
 
 
 def _keys(options: Options) -> list[Key]:
