@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import orjson
 
-from apimachinery import errors, field, labels, patch
+from apimachinery import errors, field, labels, patch, schemas
 from apimachinery.kinds import GVK
 from apimachinery.meta import JSON
 from apiserver.endpoints import bodies, negotiation, output, parameters
@@ -66,10 +66,9 @@ async def _write(call: Call, resource: Resource, wanted_scale: Callable[[JSON], 
     def change(old: JSON | None) -> JSON:
         if old is None:
             raise _not_found(resource, name)
-        scale = wanted_scale(scale_of(old))
-        replicas = (scale.get("spec") or {}).get("replicas", 0)
-        if not isinstance(replicas, int) or isinstance(replicas, bool):
-            raise errors.BadRequest("Scale: spec.replicas: must be an integer")
+        scale = bodies.checked_kind(wanted_scale(scale_of(old)), SCALE)
+        schemas.examine(SCALE, scale)
+        replicas = (scale.get("spec") or {}).get("replicas") or 0
         if replicas < 0:
             fault = field.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
             raise errors.invalid("autoscaling", "Scale", name, [fault])
