@@ -113,7 +113,7 @@ def replica_set_for(deployment: JSON, *, replicas: int, revision: int, surge: in
         },
         "spec": {
             "replicas": replicas,
-            "minReadySeconds": spec.get("minReadySeconds") or 0,
+            **({"minReadySeconds": spec["minReadySeconds"]} if spec.get("minReadySeconds") else {}),
             "selector": selector,
             "template": template,
         },
