@@ -10,7 +10,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 say() { echo "setup: $*"; }
 
 # command-or-file:package
-tools="python3:python3 /usr/share/doc/python3-venv:python3-venv curl:curl"
+tools="python3:python3 curl:curl"
 machine="etcd:etcd-server etcdctl:etcd-client iptables:iptables ip:iproute2 conntrack:conntrack ipset:ipset nft:nftables
     /usr/lib/cni/bridge:containernetworking-plugins mmdebstrap:mmdebstrap jq:jq wrk:wrk"
 
@@ -54,8 +54,7 @@ if [ "${1:-all}" = venv ]; then
     venv
     exit 0
 fi
-if ! command -v docker >/dev/null 2>&1; then machine="$machine docker:docker.io"; fi
-if ! command -v dockerd >/dev/null 2>&1 && ! docker version >/dev/null 2>&1; then machine="$machine dockerd:docker.io"; fi
+if ! docker version >/dev/null 2>&1; then machine="$machine dockerd:docker.io"; fi
 # shellcheck disable=SC2086
 packages $tools $machine
 venv

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.conftest import Cluster, deployment, run, wait_until
+from tests.e2e.conftest import Cluster, deployment, minikubeadm, run, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 SOON = [
@@ -66,3 +66,24 @@ def test_a_dead_nodes_pods_are_replaced_and_the_node_comes_back(cluster: Cluster
         run("docker", "start", victim)
     wait_until(lambda: len(cluster.ready_nodes()) == 3, f"{victim} is Ready again", seconds=90)
     cluster.kubectl("rollout", "status", "-n", namespace, "deployment/both", "--timeout=90s", timeout=100)
+
+
+def test_everything_is_back_after_all_nodes_were_stopped(cluster: Cluster, namespace: str) -> None:
+    cluster.apply(deployment("web", namespace, replicas=2))
+    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/web", "--timeout=60s")
+    before = {pod["metadata"]["uid"] for pod in cluster.pods(namespace, "app=web")}
+    addresses = {name: cluster.node_ip(name) for name in (cluster.control_plane, *cluster.workers)}
+    run("docker", "stop", *addresses)
+    minikubeadm("cluster", "start", "--name", cluster.name)
+    wait_until(lambda: cluster.tried("get", "--raw", "/readyz").stdout == "ok", "the API server is ready")
+    wait_until(lambda: restarted(cluster, namespace) == 2, "both pods run again", seconds=90)
+    wait_until(lambda: len(cluster.ready_nodes()) == 3, "all nodes are Ready")
+    assert {pod["metadata"]["uid"] for pod in cluster.pods(namespace, "app=web")} == before
+    assert {name: cluster.node_ip(name) for name in addresses} == addresses
+
+
+def restarted(cluster: Cluster, namespace: str) -> int:
+    """How many pods are Ready with a container that was started anew."""
+    pods = cluster.pods(namespace, "app=web")
+    statuses = [status for pod in pods for status in pod["status"].get("containerStatuses", [])]
+    return sum(status["ready"] and status["restartCount"] > 0 for status in statuses)
