@@ -147,10 +147,10 @@ class PodWorker:
             self._parts.probes.sync(pod, state, ips)
             actions = plan.compute(pod, state, self._circumstances())
             self._note_held(actions)
-            self._publish(state, ips)
             if actions.finished or self._expires():
-                await self._finish()
+                await self._finish()  # which reports the end once nothing runs any more
                 return RESYNC_SECONDS
+            self._publish(state, ips)
             if actions.empty:
                 self._note_start(state)
                 await self._maintain(state, ips)

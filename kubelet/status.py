@@ -133,7 +133,7 @@ def _container_status(pod: JSON, container: JSON, state: PodState, facts: Facts,
         "image": container["image"],
         "imageID": f"docker://{newest.image_id}" if newest else "",
         "restartCount": newest.attempt if newest else int(_old_status(pod, name).get("restartCount", 0)),
-        "ready": newest is not None and started and not facts.ended and facts.ready(newest),
+        "ready": newest is not None and started and facts.network_ready and facts.ready(newest),
         "started": started,
         "lastState": {},
     }
