@@ -54,8 +54,9 @@ demo-down: ## remove the demo's cluster: containers, volumes, networks, routes
 fresh: images ## the README's two commands inside a bare Debian, so that a missing install step shows
 	@deploy/fresh.sh
 
-bench: install ## measure, with ratios to real Kubernetes 1.20 (bench/)
-	@$(PYTHON) -m bench
+bench: images ## measure the API server (PEER=DIR: beside the real one that bench/loaders/peer.sh built) and a cluster
+	@$(PYTHON) -m bench $(if $(PEER),--peer $(PEER)) --json .build/bench.json
+	@$(PYTHON) -m bench.cluster
 
 soak: images ## kill nodes and services of a cluster at random moments for a while
 	@$(PYTHON) -m pytest tests/chaos
