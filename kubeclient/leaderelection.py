@@ -30,14 +30,14 @@ RELEASE_TIMEOUT_SECONDS = 3.0
 STATUS = METRICS.gauge("leader_election_master_status", "1 indicates this process is the leader.", ("name",))
 
 
-def host_identity(port: int) -> str:
+def host_identity(port: int, *, machine_id: Path = Path("/etc/machine-id")) -> str:
     """An identity that a process has again after it was killed, so that it need not wait for its own lease to run out.
 
     It is the machine's, with a port that the process listens on: while it lives, no other process there can have it.
     Without either, it is a random one.
     """
     try:
-        machine = Path("/etc/machine-id").read_text().strip()
+        machine = machine_id.read_text().strip()
     except OSError:
         machine = ""
     unique = f"{machine}:{port}" if machine and port else str(uuid.uuid4())

@@ -84,6 +84,13 @@ async def test_a_killed_process_leads_again_at_once(api, client):
     await asyncio.gather(task, return_exceptions=True)
 
 
-def test_an_identity_stays_the_same_while_the_port_does():
-    assert host_identity(10257) == host_identity(10257) != host_identity(10259)
-    assert host_identity(0) != host_identity(0)
+def test_an_identity_stays_the_same_while_the_port_does(tmp_path):
+    machine_id = tmp_path / "machine-id"
+    machine_id.write_text("0123456789abcdef\n")
+    first, again, other = (host_identity(port, machine_id=machine_id) for port in (10257, 10257, 10259))
+    assert first == again != other
+    assert host_identity(0, machine_id=machine_id) != host_identity(0, machine_id=machine_id)
+
+
+def test_a_machine_without_an_id_gives_random_identities(tmp_path):
+    assert host_identity(10257, machine_id=tmp_path / "none") != host_identity(10257, machine_id=tmp_path / "none")
