@@ -14,6 +14,7 @@ from controllers.bootstrap import BootstrapSigner, TokenCleaner
 from controllers.certificates import ApprovingController, CleaningController, SigningController
 from controllers.context import Context, Controller
 from controllers.deployment import DeploymentController
+from controllers.disruption import DisruptionController
 from controllers.endpoints import EndpointsController
 from controllers.endpointslice import EndpointSliceController
 from controllers.garbagecollector import GarbageCollector
@@ -47,6 +48,7 @@ CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
     "node-lifecycle-controller": NodeLifecycleController,
     "taint-eviction-controller": TaintEvictionController,
     "pod-garbage-collector-controller": PodGarbageCollector,
+    "disruption-controller": DisruptionController,
     "namespace-controller": NamespaceController,
     "resourcequota-controller": ResourceQuotaController,
     "garbage-collector-controller": GarbageCollector,  # the last: it shares the informers that the others made
@@ -67,6 +69,7 @@ ALIASES = {
     "bootstrapsigner": "bootstrap-signer-controller",
     "tokencleaner": "token-cleaner-controller",
     "nodelifecycle": "node-lifecycle-controller",
+    "disruption": "disruption-controller",
     "namespace": "namespace-controller",
     "resourcequota": "resourcequota-controller",
     "podgc": "pod-garbage-collector-controller",
