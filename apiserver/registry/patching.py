@@ -83,15 +83,9 @@ def _patching(store: ResourceStore, name: str, body: Any, apply: Callable[[JSON,
         given = new["metadata"].get("name")
         if given != name:
             raise errors.BadRequest(f"the name of the object ({given}) does not match the name on the URL ({name})")
-        return _unshared(new, old)
+        return new
 
     return change
-
-
-def _unshared(new: JSON, old: JSON) -> JSON:
-    """A patched object may share parts with the one it was made from, and is written to afterwards."""
-    copied: JSON = orjson.loads(orjson.dumps(new))
-    return copied
 
 
 def _applying(store: ResourceStore, namespace: str, name: str, body: JSON, ctx: Context, subresource: str) -> Change:

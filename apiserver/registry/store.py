@@ -145,17 +145,17 @@ class ResourceStore:
     ) -> Written:
         """Bring the object to what `wanted` makes of it, again after each lost race.
 
-        `wanted` may be called several times, so it must make a new object of its argument each time. It is given None
-        if the object is absent: it raises NotFound, or answers with the object to create.
+        `wanted` may be called several times, each time with an object of its own, that it may change or take parts
+        of. It is given None if the object is absent: it raises NotFound, or answers with the object to create.
         """
 
         async def attempt(entry: Entry | None) -> Written | None:
-            old = entry.parsed() if entry is not None else None
-            new = wanted(old)
-            if entry is None or old is None:
+            if entry is None:
+                new = wanted(None)
                 if ctx.before_create is not None:
                     ctx.before_create()
                 return await self.create(new, ctx)
+            old, new = entry.parsed(), wanted(entry.parsed())
             self._check_preconditions(entry, new["metadata"], name)
             return await self._replace(entry, old, new, ctx, subresource)
 
