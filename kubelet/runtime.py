@@ -148,6 +148,7 @@ class Runtime:
         except TimeoutError as error:
             raise EngineError(f"container {run.id[:12]} does not die") from error
         finally:
+            self.note_death(run.id)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
 

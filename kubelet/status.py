@@ -218,6 +218,8 @@ def _phase(spec: JSON, init: list[JSON], regular: list[JSON], facts: Facts) -> s
     if waiting_first:
         return "Pending"
     stopped = [s["state"].get("terminated") for s in regular]
+    if any("running" in s["state"] for s in init):
+        return "Running"  # sidecars are being stopped; a phase that is final comes after them
     if all(stopped) and spec.get("restartPolicy", "Always") != "Always":
         if all(code["exitCode"] == 0 for code in stopped if code):
             return "Succeeded"

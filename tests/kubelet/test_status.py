@@ -82,6 +82,12 @@ def test_phases(policy: str, codes: tuple[int, int], phase: str) -> None:
     assert generate(pod({"name": "a"}, {"name": "b"}, restartPolicy=policy), state, UP)["phase"] == phase
 
 
+def test_a_phase_is_final_only_when_the_sidecars_have_ended_too() -> None:
+    subject = pod(init=[{"name": "side", "restartPolicy": "Always"}], restartPolicy="Never")
+    assert generate(subject, observed(sandbox(), run("side"), exited("c", 0)), UP)["phase"] == "Running"
+    assert generate(subject, observed(sandbox(), exited("side", 137), exited("c", 0)), UP)["phase"] == "Succeeded"
+
+
 @pytest.mark.parametrize(("code", "phase"), [(0, "Succeeded"), (137, "Failed")])
 def test_a_deleted_pod_ends_by_its_exit_codes(code: int, phase: str) -> None:
     facts = Facts(ended=True, terminating=True, now=NOW)
