@@ -45,7 +45,8 @@ _CREATED_BY_UPDATE = frozenset(
 )
 _PATH_SEGMENT_NAMES = frozenset({"roles", "rolebindings", "clusterroles", "clusterrolebindings"})
 _NOT_SPEC = frozenset({"metadata", "status", "apiVersion", "kind"})
-_METADATA_OF_STATUS = ("labels", "annotations", "finalizers", "ownerReferences")
+# What a write to the status may not change of the metadata; upstream lets the rest through.
+_KEPT_BY_STATUS = {"deployments": ("labels",), "pods": ("ownerReferences",)}
 
 
 @dataclass(slots=True)
@@ -123,7 +124,7 @@ class Strategy:
         return self.validate_status_update(obj, old)
 
     def prepare_status_update(self, obj: JSON, old: JSON) -> None:
-        """Only the status and managedFields move; the rest is as stored."""
+        """The status moves, and what upstream lets through of the metadata; the rest is as stored."""
         status = obj.get("status")
         meta = obj["metadata"]
         for key in [key for key in obj if key not in _NOT_SPEC]:
@@ -131,7 +132,7 @@ class Strategy:
         for key, value in old.items():
             if key not in _NOT_SPEC:
                 obj[key] = value
-        for key in _METADATA_OF_STATUS:
+        for key in _KEPT_BY_STATUS.get(self.kind.plural, ()):
             _keep(meta, old["metadata"], key)
         if status is not None:
             obj["status"] = status

@@ -170,6 +170,15 @@ def test_status_and_spec_are_written_apart(api_server: APIServerProcess) -> None
     assert through_object["status"]["replicas"] == 1
 
 
+def test_a_deployments_status_carries_annotations_not_labels(api_server: APIServerProcess) -> None:
+    path = "/apis/apps/v1/namespaces/default/deployments"
+    api_server.request("POST", path, deployment("noted"))
+    body = {"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}}
+    metadata = api_server.request("PATCH", f"{path}/noted/status", body, content_type=MERGE).json()["metadata"]
+    assert metadata["annotations"] == {"c": "d"}  # the real controller notes its revision so
+    assert "labels" not in metadata and metadata["generation"] == 1
+
+
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
