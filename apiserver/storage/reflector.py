@@ -69,6 +69,9 @@ class Reflector:
                 await self._reload()
             except* EtcdError as errors:
                 log.warning("the watch of etcd broke: %s", errors.exceptions[0])
+            except* Exception as errors:  # a fault of ours: a cache that may be half of a commit is not gone on with
+                log.error("applying what etcd sent failed: reading everything anew", exc_info=errors)
+                await self._reload()
             backoff = 0.05 if self.connected else min(2 * backoff, _MAX_BACKOFF_SECONDS)
             self.connected = False
             await asyncio.sleep(backoff * random.uniform(0.5, 1))

@@ -106,7 +106,7 @@ class Storage:
         await self._caught_up()
         self._expiry.live = True
         for work in (self._remind, self._compaction.run, self._expiry.run):
-            self._tasks.append(asyncio.create_task(work()))
+            self._tasks.append(asyncio.create_task(_kept_up(work)))
         METRICS.collect(self._collector)
 
     async def _caught_up(self) -> None:
@@ -357,3 +357,13 @@ class Storage:
                         made[watcher.kind] = bookmark(watcher.kind, self.applied_version)
                     watcher.remind(made[watcher.kind])
                 await asyncio.sleep(0)
+
+
+async def _kept_up(work: Callable[[], Awaitable[None]]) -> None:
+    """Housekeeping goes on after a fault, which the log has."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("%s failed and is started again", work.__qualname__)
+        await asyncio.sleep(_START_RETRY_SECONDS)

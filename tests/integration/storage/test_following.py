@@ -202,3 +202,20 @@ async def test_values_that_are_no_objects_are_left_out(etcd: Cluster) -> None:
         assert await storage.get(key_of("whole")) is not None
     async with storage_over(etcd.endpoints) as storage:
         assert len(list(storage.cached(kinds.CONFIG_MAP))) == 1
+
+
+async def test_a_fault_while_applying_is_got_over(etcd: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with storage_over(etcd.endpoints) as storage:
+        await create_all(storage, ["a"])
+        await storage.get(key_of("a"))
+        watcher = storage.watch(kinds.CONFIG_MAP, version=storage.applied_version)
+        waiting = asyncio.ensure_future(collect(watcher, 1))
+        await asyncio.sleep(0)
+        with monkeypatch.context() as patched:
+            patched.setattr(storage._feeding, "apply", lambda events: 1 / 0)
+            await create_all(storage, ["b", "c"])
+            with pytest.raises(Expired):
+                await waiting
+        assert await storage.get(key_of("b")) is not None
+        await create_all(storage, ["d"])
+        assert await storage.get(key_of("d")) is not None
