@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PACKAGES := apimachinery componentbase kubeclient apiserver scheduler controllers kubelet proxy clusterdns minikubectl minikubeadm
 CLUSTER ?= demo
+ROUNDS ?= 5
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .DEFAULT_GOAL := help
 
@@ -58,8 +59,11 @@ bench: images ## measure the API server (PEER=DIR: beside the real one that benc
 	@$(PYTHON) -m bench $(if $(PEER),--peer $(PEER)) --json .build/bench.json
 	@$(PYTHON) -m bench.cluster
 
-soak: images ## kill nodes and services of a cluster at random moments for a while
-	@$(PYTHON) -m pytest tests/chaos
+soak: images ## the e2e tests that kill nodes and services, ROUNDS times over
+	@for round in $$(seq $(ROUNDS)); do \
+	    echo "soak: round $$round of $(ROUNDS)"; \
+	    KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest tests/e2e/test_recovery.py || exit 1; \
+	done
 
 clean: ## forget what was built (images stay)
 	@rm -rf .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
