@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import socket
 import ssl
 import sys
@@ -14,10 +13,11 @@ from componentbase import defaults, flags, pki, run, serving
 from componentbase.health import Checks
 from componentbase.metrics import METRICS
 from kubeclient import config as kubeconfig
+from kubeclient.delegation import DelegatedAuthorizer
 from kubeclient.errors import ConfigError
 from kubeclient.events import EventRecorder
 from kubeclient.informer import InformerFactory
-from kubeclient.leaderelection import LeaderElector
+from kubeclient.leaderelection import LeaderElector, host_identity
 from kubeclient.rest import Client
 from scheduler import configuration
 from scheduler.service import Scheduler
@@ -58,7 +58,11 @@ async def _serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
         server = None
         if options.secure_port:
             server = await serving.serve_ops(
-                options.bind_address, options.secure_port, checks=checks, ssl_context=_serving_context(options)
+                options.bind_address,
+                options.secure_port,
+                checks=checks,
+                ssl_context=_serving_context(options),
+                authorize=DelegatedAuthorizer(client),
             )
         try:
             return await _lead(options, client, scheduler, recorder, stop)
@@ -78,7 +82,7 @@ async def _lead(
     elector = LeaderElector(
         client,
         name="kube-scheduler",
-        identity=f"{socket.gethostname()}_{os.getpid()}",
+        identity=host_identity(options.secure_port),
         lease_duration=options.leader_elect_lease_duration,
         renew_deadline=options.leader_elect_renew_deadline,
         retry_period=options.leader_elect_retry_period,
