@@ -137,6 +137,7 @@ NODE_RULES: tuple[JSON, ...] = (
 )
 
 _SCHEDULER = (
+    *_REVIEWS,
     events(),
     *leases("kube-scheduler"),
     rule(READ, "nodes namespaces"),
