@@ -8,6 +8,8 @@ import asyncio
 import logging
 from pathlib import Path
 
+from . import bridge
+
 log = logging.getLogger(__name__)
 
 CHAIN = "MINI-MASQ"
@@ -72,6 +74,15 @@ async def ensure_masquerade(*, pod_cidr: str, cluster_cidr: str) -> None:
             await _run(["iptables", "-w", "5", "-t", table, "-C", *rule])
         except OSError:
             await _run(["iptables", "-w", "5", "-t", table, "-A", *rule])
+
+
+async def ensure_bridge(results_dir: Path) -> int:
+    """Put back the pods' bridge, and pods onto it, where somebody removed it; how many pods. Raises OSError."""
+    links, hairpins = bridge.repairs(bridge.ports(results_dir))
+    if links:
+        await _run(["ip", "-batch", "-"], "\n".join(links) + "\n")
+        await _run(["bridge", "-batch", "-"], "\n".join(hairpins) + "\n")
+    return len(hairpins)
 
 
 async def _run(command: list[str], text: str = "") -> None:

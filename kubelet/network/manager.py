@@ -49,6 +49,7 @@ class Network:
         self._on_ready = on_ready
         self._changed = asyncio.Event()
         self._pod_cidr = ""
+        self._unset: list[str] = []
         self.ready = False
 
     def poke(self) -> None:
@@ -90,9 +91,11 @@ class Network:
         pod_cidr = settings.pod_cidr or ((self._node() or {}).get("spec") or {}).get("podCIDR") or ""
         if not pod_cidr:
             return
-        if pod_cidr != self._pod_cidr:
-            kernel.set_sysctls()
+        if pod_cidr != self._pod_cidr or not self._unset:
+            self._unset = kernel.set_sysctls()  # again and again, unless this node refuses some: said once
             self._pod_cidr = pod_cidr
+        if mended := await kernel.ensure_bridge(settings.root_dir / "cni"):
+            log.warning("the pods' bridge was removed: put back, %d pods on it", mended)
         await kernel.ensure_masquerade(pod_cidr=pod_cidr, cluster_cidr=settings.cluster_cidr)
         peers = wanted(self._nodes(), settings.node_name)
         if changed := await asyncio.to_thread(self._apply, pod_cidr, peers):
