@@ -7,37 +7,41 @@ from collections.abc import Iterable, Iterator
 from apimachinery import field
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
-from apiserver.registry.metadata import _label_value, _qualified
+from apiserver.registry import rulewords
 
+_OPERATORS = ("Equal", "Exists")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _UNSATISFIABLE = ("DoNotSchedule", "ScheduleAnyway")
 
 
 def faults(spec: JSON, path: str) -> Iterator[FieldError]:
     """Faults of node selector, tolerations, affinity and spreading."""
-    for key, value in (spec.get("nodeSelector") or {}).items():
-        yield from (field.invalid(f"{path}.nodeSelector", key, text) for text in _qualified(key))
-        yield from (field.invalid(f"{path}.nodeSelector", value, text) for text in _label_value(value))
+    if spec.get("nodeSelector"):
+        yield from rulewords.label_map(f"{path}.nodeSelector", spec["nodeSelector"])
     for i, toleration in enumerate(spec.get("tolerations") or ()):
-        where = f"{path}.tolerations[{i}]"
-        operator = toleration.get("operator") or "Equal"
-        if operator not in ("Equal", "Exists"):
-            yield field.not_supported(f"{where}.operator", operator, ("Equal", "Exists"))
-        if not toleration.get("key") and operator != "Exists":
-            yield field.invalid(
-                f"{where}.operator", toleration.get("operator", ""),
-                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"",
-            )  # fmt: skip
-        if operator == "Exists" and toleration.get("value"):
-            yield field.invalid(
-                f"{where}.operator", toleration.get("operator"), "value must be empty when `operator` is 'Exists'"
-            )
-        if toleration.get("effect") and toleration["effect"] not in EFFECTS:
-            yield field.not_supported(f"{where}.effect", toleration["effect"], EFFECTS)
+        yield from _toleration(toleration, f"{path}.tolerations[{i}]")
     if spec.get("affinity"):
         yield from _affinity(spec["affinity"], f"{path}.affinity")
-    for i, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
-        yield from _spreading(constraint, f"{path}.topologySpreadConstraints[{i}]")
+    if spec.get("topologySpreadConstraints"):
+        yield from _spreading(spec["topologySpreadConstraints"], f"{path}.topologySpreadConstraints")
+
+
+def _toleration(toleration: JSON, path: str) -> Iterator[FieldError]:
+    operator, key, effect = toleration.get("operator") or "Equal", toleration.get("key"), toleration.get("effect")
+    if key:
+        yield from rulewords.qualified(f"{path}.key", key)
+    if not key and operator != "Exists":
+        text = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+        yield field.invalid(f"{path}.operator", toleration.get("operator") or "", text)
+    if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
+        text = "effect must be 'NoExecute' when `tolerationSeconds` is set"
+        yield field.invalid(f"{path}.effect", effect or "", text)
+    if operator not in _OPERATORS:
+        yield field.not_supported(f"{path}.operator", operator, _OPERATORS)
+    elif operator == "Exists" and toleration.get("value"):
+        yield field.invalid(f"{path}.operator", toleration, "value must be empty when `operator` is 'Exists'")
+    if effect and effect not in EFFECTS:
+        yield field.not_supported(f"{path}.effect", effect, EFFECTS)
 
 
 def _affinity(affinity: JSON, path: str) -> Iterator[FieldError]:
@@ -56,16 +60,19 @@ def _affinity(affinity: JSON, path: str) -> Iterator[FieldError]:
         rules = affinity.get(kind) or {}
         for i, term in enumerate(rules.get("requiredDuringSchedulingIgnoredDuringExecution") or ()):
             where = f"{path}.{kind}.requiredDuringSchedulingIgnoredDuringExecution[{i}]"
-            yield from _topology_key(term, where)
+            yield from _pod_term(term, where)
         for i, weighted in enumerate(rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ()):
             where = f"{path}.{kind}.preferredDuringSchedulingIgnoredDuringExecution[{i}]"
             yield from _weight(weighted, where)
-            yield from _topology_key(weighted.get("podAffinityTerm") or {}, f"{where}.podAffinityTerm")
+            yield from _pod_term(weighted.get("podAffinityTerm") or {}, f"{where}.podAffinityTerm")
 
 
-def _topology_key(term: JSON, path: str) -> Iterable[FieldError]:
-    if not term.get("topologyKey"):
+def _pod_term(term: JSON, path: str) -> Iterable[FieldError]:
+    yield from rulewords.label_selector(f"{path}.labelSelector", term.get("labelSelector"))
+    key = term.get("topologyKey") or ""
+    if not key:
         yield field.required(f"{path}.topologyKey", "can not be empty")
+    yield from rulewords.qualified(f"{path}.topologyKey", key)
 
 
 def _weight(weighted: JSON, path: str) -> Iterator[FieldError]:
@@ -75,28 +82,32 @@ def _weight(weighted: JSON, path: str) -> Iterator[FieldError]:
 
 def _node_term(term: JSON, path: str) -> Iterator[FieldError]:
     for i, wanted in enumerate(term.get("matchExpressions") or ()):
-        where, operator, values = f"{path}.matchExpressions[{i}]", wanted.get("operator"), wanted.get("values") or []
-        if operator in ("In", "NotIn"):
-            if not values:
-                text = "must be specified when `operator` is 'In' or 'NotIn'"
-                yield field.required(f"{where}.values", text)
-        elif operator in ("Exists", "DoesNotExist"):
-            if values:
-                text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-                yield field.forbidden(f"{where}.values", text)
-        elif operator in ("Gt", "Lt"):
-            if len(values) != 1:
-                text = "must be specified single value when `operator` is 'Lt' or 'Gt'"
-                yield field.required(f"{where}.values", text)
-        else:
-            yield field.invalid(f"{where}.operator", operator, "not a valid selector operator")
-        key = wanted.get("key") or ""
-        yield from (field.invalid(f"{where}.key", key, text) for text in _qualified(key))
+        where = f"{path}.matchExpressions[{i}]"
+        yield from rulewords.operator(where, wanted, single=("Gt", "Lt"))
+        yield from rulewords.qualified(f"{where}.key", wanted.get("key") or "")
+    for i, wanted in enumerate(term.get("matchFields") or ()):
+        where = f"{path}.matchFields[{i}]"
+        if wanted.get("operator") not in ("In", "NotIn"):
+            yield field.invalid(f"{where}.operator", wanted.get("operator"), "not a valid selector operator")
+        elif len(wanted.get("values") or ()) != 1:
+            text = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
+            yield field.required(f"{where}.values", text)
+        if wanted.get("key") != "metadata.name":
+            yield field.invalid(f"{where}.key", wanted.get("key"), "not a valid field selector key")
 
 
-def _spreading(constraint: JSON, path: str) -> Iterator[FieldError]:
-    if (constraint.get("maxSkew") or 0) <= 0:
-        yield field.invalid(f"{path}.maxSkew", constraint.get("maxSkew"), "must be greater than zero")
-    yield from _topology_key(constraint, path)
-    if constraint.get("whenUnsatisfiable") not in _UNSATISFIABLE:
-        yield field.not_supported(f"{path}.whenUnsatisfiable", constraint.get("whenUnsatisfiable"), _UNSATISFIABLE)
+def _spreading(constraints: list[JSON], path: str) -> Iterator[FieldError]:
+    seen: set[tuple[str, str]] = set()
+    for i, constraint in enumerate(constraints):
+        where, key = f"{path}[{i}]", constraint.get("topologyKey") or ""
+        choice = constraint.get("whenUnsatisfiable") or ""
+        if (constraint.get("maxSkew") or 0) <= 0:
+            yield field.invalid(f"{where}.maxSkew", constraint.get("maxSkew"), "must be greater than zero")
+        if not key:
+            yield field.required(f"{where}.topologyKey", "can not be empty")
+        if choice not in _UNSATISFIABLE:
+            yield field.not_supported(f"{where}.whenUnsatisfiable", choice, _UNSATISFIABLE)
+        if (key, choice) in seen:
+            yield field.duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {choice}}}")
+        seen.add((key, choice))
+        yield from rulewords.label_selector(f"{where}.labelSelector", constraint.get("labelSelector"))

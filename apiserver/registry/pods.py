@@ -45,9 +45,7 @@ class PodStrategy(Strategy):
     graceful = True
 
     def default(self, obj: JSON) -> None:
-        spec = obj.get("spec")
-        if spec is not None:
-            podspec.default_pod(spec)
+        podspec.default_pod(obj.setdefault("spec", {}))
 
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         spec = obj.get("spec") or {}
@@ -65,13 +63,16 @@ class PodStrategy(Strategy):
         obj["status"] = status
 
     def validate(self, obj: JSON) -> list[FieldError]:
-        return podrules.validate_spec(obj.get("spec") or {}, "spec")
+        faults = podrules.validate_spec(obj["spec"], "spec")
+        if obj["spec"].get("ephemeralContainers"):
+            faults.append(field.forbidden("spec.ephemeralContainers", "cannot be set on create"))
+        return faults
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
         new_spec, old_spec = obj.get("spec") or {}, old["spec"]
         if new_spec == old_spec:
             return []  # it was found right when it was stored
-        return self.validate(obj) + list(_step_faults(new_spec, old_spec))
+        return podrules.validate_spec(new_spec, "spec") + list(_step_faults(new_spec, old_spec))
 
     def prepare_subresource(self, subresource: str, obj: JSON, old: JSON, ctx: Context) -> None:
         if subresource == "status":
@@ -87,9 +88,9 @@ class PodStrategy(Strategy):
 
     def validate_subresource(self, subresource: str, obj: JSON, old: JSON) -> list[FieldError]:
         if subresource == "ephemeralcontainers":
-            return self._only_changed(obj, old, "ephemeralContainers") + self.validate(obj)
+            return self._only_changed(obj, old, "ephemeralContainers") + podrules.validate_spec(obj["spec"], "spec")
         if subresource == "resize":
-            return self._only_resources(obj, old) + self.validate(obj)
+            return self._only_resources(obj, old) + podrules.validate_spec(obj["spec"], "spec")
         return []
 
     def deletion_grace(self, obj: JSON, requested: int | None) -> int | None:

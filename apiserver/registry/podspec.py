@@ -95,7 +95,7 @@ def _default_container(container: JSON) -> None:
         if "valueFrom" in variable:
             _default_refs(variable["valueFrom"] or {})
     for name in _PROBES:
-        if container.get(name):
+        if container.get(name) is not None:
             _default_probe(container[name])
     if container.get("lifecycle"):
         for name in _HANDLERS:

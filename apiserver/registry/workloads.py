@@ -8,7 +8,8 @@ from typing import ClassVar
 from apimachinery import field, labels
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
-from apiserver.registry import podrules, podspec
+from apiserver.registry import podrules, podspec, rulewords
+from apiserver.registry.quantities import canonical_list
 from apiserver.registry.strategy import Context, Strategy
 
 _IMMUTABLE = "field is immutable"
@@ -17,6 +18,7 @@ _PERCENT_TEXT = (
     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
     "validation is '[0-9]+%')"
 )
+_NOTHING = (0, "0%")
 _STATEFUL_MUTABLE = (
     "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
     "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
@@ -34,26 +36,22 @@ class WorkloadStrategy(Strategy):
     strategies: ClassVar[tuple[str, ...]] = ()  # of spec.updateStrategy
 
     def template(self, obj: JSON) -> tuple[JSON, str]:
-        """The pod template with its path."""
-        spec = obj.get("spec") or {}
-        return spec.get("template") or {}, "spec.template"
+        """The pod template, empty if there was none, with its path."""
+        template: JSON = obj["spec"].setdefault("template", {})
+        return template, "spec.template"
 
     def default(self, obj: JSON) -> None:
-        spec = obj.get("spec")
-        if spec is None:
-            return
+        spec = obj.setdefault("spec", {})
         for name, value in self.spec_defaults.items():
             if spec.get(name) is None:
                 spec[name] = dict(value) if isinstance(value, dict) else value
-        template, _ = self.template(obj)
-        if template:
-            podspec.default_template(template)
+        podspec.default_template(self.template(obj)[0])
 
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         obj["status"] = dict(self.fresh_status)
 
     def validate(self, obj: JSON) -> list[FieldError]:
-        spec = obj.get("spec") or {}
+        spec = obj["spec"]
         faults = [
             field.invalid(f"spec.{name}", spec[name], "must be greater than or equal to 0")
             for name in (*self.counts, "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
@@ -61,15 +59,17 @@ class WorkloadStrategy(Strategy):
         ]
         template, path = self.template(obj)
         faults += self.selector_faults(spec, template, path)
-        if template:
-            pod_spec = template.get("spec") or {}
-            faults += podrules.validate_spec(pod_spec, f"{path}.spec", restart_policies=self.restart_policies)
-            if self.restart_policies == ("Always",) and pod_spec.get("activeDeadlineSeconds") is not None:
-                text = f"activeDeadlineSeconds in {self.kind.kind} is not Supported"
-                faults.append(field.forbidden(f"{path}.spec.activeDeadlineSeconds", text))
+        faults += rulewords.label_map(f"{path}.labels", (template.get("metadata") or {}).get("labels"))
+        for key in (template.get("metadata") or {}).get("annotations") or ():
+            faults += rulewords.qualified(f"{path}.annotations", key.lower())
+        pod_spec = template["spec"]
+        faults += podrules.validate_spec(pod_spec, f"{path}.spec", restart_policies=self.restart_policies)
+        if self.restart_policies == ("Always",) and pod_spec.get("activeDeadlineSeconds") is not None:
+            text = f"activeDeadlineSeconds in {self.kind.kind} is not Supported"
+            faults.append(field.forbidden(f"{path}.spec.activeDeadlineSeconds", text))
         update = (spec.get("updateStrategy") or {}).get("type")
         if self.strategies and update not in self.strategies:
-            faults.append(field.not_supported("spec.updateStrategy", update, self.strategies))
+            faults.append(field.not_supported("spec.updateStrategy", spec.get("updateStrategy"), self.strategies))
         return faults
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
@@ -89,10 +89,13 @@ class WorkloadStrategy(Strategy):
             text = "empty selector is invalid for " + self.kind.kind.lower()
             yield field.invalid("spec.selector", selector, text)
             return
+        faults = list(rulewords.label_selector("spec.selector", selector))
+        yield from faults
         try:
             matches = labels.from_label_selector(selector).matches((template.get("metadata") or {}).get("labels") or {})
-        except ValueError as error:
-            yield field.invalid("spec.selector", selector, str(error))
+        except ValueError:
+            if faults:
+                yield field.invalid("spec.selector", selector, "invalid label selector")
             return
         if not matches:
             wrong = (template.get("metadata") or {}).get("labels") or {}
@@ -106,9 +109,7 @@ class DeploymentStrategy(WorkloadStrategy):
 
     def default(self, obj: JSON) -> None:
         super().default(obj)
-        spec = obj.get("spec")
-        if spec is None:
-            return
+        spec = obj["spec"]
         strategy = spec.setdefault("strategy", {})
         if not strategy.get("type"):
             strategy["type"] = "RollingUpdate"
@@ -123,7 +124,7 @@ class DeploymentStrategy(WorkloadStrategy):
         strategy = spec.get("strategy") or {}
         kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
         if kind not in ("Recreate", "RollingUpdate"):
-            faults.append(field.not_supported("spec.strategy.type", kind, ("Recreate", "RollingUpdate")))
+            faults.append(field.not_supported("spec.strategy", strategy, ("Recreate", "RollingUpdate")))
         if kind == "Recreate" and rolling is not None:
             text = "may not be specified when strategy `type` is 'Recreate'"
             faults.append(field.forbidden("spec.strategy.rollingUpdate", text))
@@ -136,19 +137,21 @@ class DeploymentStrategy(WorkloadStrategy):
 
 
 def _rolling_faults(rolling: JSON, path: str) -> Iterator[FieldError]:
-    zeros = 0
     for name in ("maxUnavailable", "maxSurge"):
         value = rolling.get(name)
-        percent = isinstance(value, str) and value.endswith("%") and value[:-1].isdigit()
-        if isinstance(value, str) and not percent:
+        if isinstance(value, str) and not _is_percent(value):
             yield field.invalid(f"{path}.{name}", value, _PERCENT_TEXT)
         elif isinstance(value, int) and value < 0:
             yield field.invalid(f"{path}.{name}", value, "must be greater than or equal to 0")
-        elif percent and name == "maxUnavailable" and int(str(value)[:-1]) > 100:
-            yield field.invalid(f"{path}.{name}", value, "must not be greater than 100%")
-        zeros += value in (0, "0%")
-    if zeros == 2:
-        yield field.invalid(f"{path}.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0")
+    unavailable = rolling.get("maxUnavailable")
+    if isinstance(unavailable, str) and _is_percent(unavailable) and int(unavailable[:-1]) > 100:
+        yield field.invalid(f"{path}.maxUnavailable", unavailable, "must not be greater than 100%")
+    if unavailable in _NOTHING and rolling.get("maxSurge") in _NOTHING:
+        yield field.invalid(f"{path}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0")
+
+
+def _is_percent(value: str) -> bool:
+    return value.endswith("%") and value[:-1].isdigit()
 
 
 class ReplicaSetStrategy(WorkloadStrategy):
@@ -165,10 +168,11 @@ class ReplicationControllerStrategy(ReplicaSetStrategy):
 
     def default(self, obj: JSON) -> None:
         super().default(obj)
-        spec = obj.get("spec") or {}
-        template_labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+        spec = obj["spec"]
+        template_labels = spec["template"]["metadata"].get("labels")
         if template_labels and not spec.get("selector"):
             spec["selector"] = dict(template_labels)
+        _label_as_template(obj)
 
     def selector_faults(self, spec: JSON, template: JSON, path: str) -> Iterator[FieldError]:
         selector, found = spec.get("selector") or {}, (template.get("metadata") or {}).get("labels") or {}
@@ -183,15 +187,13 @@ class DaemonSetStrategy(WorkloadStrategy):
 
     counts = ()
     spec_defaults = {"revisionHistoryLimit": 10}
-    strategies = ("OnDelete", "RollingUpdate")
+    strategies = ("RollingUpdate", "OnDelete")
     fresh_status = {
         "currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0,
     }  # fmt: skip
 
     def default(self, obj: JSON) -> None:
         super().default(obj)
-        if obj.get("spec") is None:
-            return
         update = obj["spec"].setdefault("updateStrategy", {})
         if not update.get("type"):
             update["type"] = "RollingUpdate"
@@ -199,6 +201,14 @@ class DaemonSetStrategy(WorkloadStrategy):
             rolling = update.setdefault("rollingUpdate", {})
             rolling.setdefault("maxUnavailable", 1)
             rolling.setdefault("maxSurge", 0)
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        faults = super().validate(obj)
+        rolling = (obj["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
+        if rolling.get("maxUnavailable", 1) in _NOTHING and rolling.get("maxSurge", 0) in _NOTHING:
+            path = "spec.updateStrategy.rollingUpdate.maxUnavailable"
+            faults.append(field.invalid(path, rolling["maxUnavailable"], "cannot be 0 when maxSurge is 0"))
+        return faults
 
 
 class StatefulSetStrategy(WorkloadStrategy):
@@ -226,7 +236,16 @@ class StatefulSetStrategy(WorkloadStrategy):
             claim.setdefault("kind", "PersistentVolumeClaim")
             claim.setdefault("apiVersion", "v1")
             claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
+            if (claim["spec"].get("resources") or {}).get("requests"):
+                canonical_list(claim["spec"]["resources"], "requests")
             claim.setdefault("status", {}).setdefault("phase", "Pending")
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        faults = super().validate(obj)
+        if obj["spec"].get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
+            text = "must be 'OrderedReady' or 'Parallel'"
+            faults.append(field.invalid("spec.podManagementPolicy", obj["spec"].get("podManagementPolicy"), text))
+        return faults
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
         faults = super().validate_update(obj, old)
@@ -267,14 +286,15 @@ class JobStrategy(WorkloadStrategy):
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         super().prepare_create(obj, ctx)
         spec, uid = obj.get("spec") or {}, obj["metadata"]["uid"]
-        template = spec.get("template")
-        if template is None or spec.get("manualSelector"):
+        template = spec["template"]
+        if spec.get("manualSelector"):
             return
         own = {"batch.kubernetes.io/controller-uid": uid, "controller-uid": uid}
         named = {"batch.kubernetes.io/job-name": obj["metadata"]["name"], "job-name": obj["metadata"]["name"]}
         metadata = template.setdefault("metadata", {})
         metadata["labels"] = {**(metadata.get("labels") or {}), **own, **named}
-        spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+        selector = spec["selector"] = dict(spec.get("selector") or {})
+        selector["matchLabels"] = {**(selector.get("matchLabels") or {}), "batch.kubernetes.io/controller-uid": uid}
         _label_as_template(obj)
 
 
@@ -289,8 +309,8 @@ class CronJobStrategy(WorkloadStrategy):
     }  # fmt: skip
 
     def template(self, obj: JSON) -> tuple[JSON, str]:
-        spec = (obj.get("spec") or {}).get("jobTemplate") or {}
-        return (spec.get("spec") or {}).get("template") or {}, "spec.jobTemplate.spec.template"
+        job: JSON = obj["spec"].setdefault("jobTemplate", {}).setdefault("spec", {})
+        return job.setdefault("template", {}), "spec.jobTemplate.spec.template"
 
     def check_name(self, name: str) -> list[str]:
         too_long = ["must be no more than 52 characters"] if len(name) > _CRON_NAME_LENGTH else []
@@ -311,11 +331,11 @@ class CronJobStrategy(WorkloadStrategy):
             yield field.not_supported("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), valid)
 
 
-def _label_as_template(job: JSON) -> None:
-    """A Job without labels of its own has its template's."""
-    found = (((job.get("spec") or {}).get("template") or {}).get("metadata") or {}).get("labels")
-    if found and not job["metadata"].get("labels"):
-        job["metadata"]["labels"] = dict(found)
+def _label_as_template(obj: JSON) -> None:
+    """A Job or ReplicationController without labels of its own has its template's."""
+    found = obj["spec"]["template"]["metadata"].get("labels")
+    if found and not obj["metadata"].get("labels"):
+        obj["metadata"]["labels"] = dict(found)
 
 
 def _restart_required(faults: list[FieldError]) -> list[FieldError]:

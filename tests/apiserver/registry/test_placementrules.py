@@ -51,8 +51,17 @@ CASES: list[tuple[dict[str, Any], list[str]]] = [
         [f"{NODE}.{PREFERRED}[0].weight: Invalid value: 0: must be in the range 1-100"],
     ),
     (
-        {"affinity": {"podAntiAffinity": {REQUIRED: [{"labelSelector": {}}]}}},
-        [f"spec.affinity.podAntiAffinity.{REQUIRED}[0].topologyKey: Required value: can not be empty"],
+        {
+            "affinity": {
+                "podAntiAffinity": {
+                    REQUIRED: [{"topologyKey": "a", "labelSelector": {"matchExpressions": [{"key": "a"}]}}]
+                }
+            }
+        },
+        [
+            f"spec.affinity.podAntiAffinity.{REQUIRED}[0].labelSelector.matchExpressions[0].operator: Invalid value: "
+            '"": not a valid selector operator'
+        ],
     ),
     (
         {"topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": "zone", "whenUnsatisfiable": "x"}]},

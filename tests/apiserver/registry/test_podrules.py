@@ -63,7 +63,6 @@ CONTAINERS: list[tuple[dict[str, Any], list[str]]] = [
         container(resources={"requests": {"memory": "-1"}}),
         [f'{C}.resources.requests[memory]: Invalid value: "-1": must be greater than or equal to 0'],
     ),
-    (container(livenessProbe={}), []),
     (
         container(livenessProbe={"periodSeconds": 1}),
         [f"{C}.livenessProbe: Required value: must specify a handler type"],
@@ -95,7 +94,7 @@ SPECS: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"initContainers": [container()]},
-        ['spec.containers[0].name: Duplicate value: "c"'],
+        ['spec.initContainers[0].name: Duplicate value: "c"'],
     ),
     (
         {"initContainers": [container(name="i", livenessProbe={"exec": {"command": ["x"]}})]},
@@ -118,10 +117,6 @@ SPECS: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"activeDeadlineSeconds": 0},
         ["spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"],
-    ),
-    (
-        {"terminationGracePeriodSeconds": -1},
-        ["spec.terminationGracePeriodSeconds: Invalid value: -1: must be greater than or equal to 0"],
     ),
     ({"dnsPolicy": "None"}, ["spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"]),
     ({"hostname": "A"}, [f'spec.hostname: Invalid value: "A": {LABEL}']),

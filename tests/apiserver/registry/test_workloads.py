@@ -134,7 +134,7 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
     (
         kinds.DAEMON_SET,
         {"selector": SELECTOR, "updateStrategy": {"type": "x"}},
-        ['spec.updateStrategy: Unsupported value: "x": supported values: "OnDelete", "RollingUpdate"'],
+        ['spec.updateStrategy: Unsupported value: {"type":"x"}: supported values: "RollingUpdate", "OnDelete"'],
     ),
     (
         kinds.JOB,

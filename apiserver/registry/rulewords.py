@@ -1,0 +1,122 @@
+"""Checks that rules of many kinds are made of, as streams of faults."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from apimachinery import field
+from apimachinery.field import FieldError
+from apimachinery.meta import JSON
+from apiserver.registry import names
+
+PORT_RANGE = "must be between 1 and 65535, inclusive"
+_PORT_CHARACTERS = re.compile(r"[-a-z0-9]+")
+_label_faults = lru_cache(maxsize=4096)(names.dns_label)
+_qualified = lru_cache(maxsize=4096)(names.qualified_name)
+_value_faults = lru_cache(maxsize=4096)(names.label_value)
+
+
+def supported(path: str, value: str | None, valid: tuple[str, ...]) -> Iterator[FieldError]:
+    """Given, and one of these."""
+    if not value:
+        yield field.required(path)
+    elif value not in valid:
+        yield field.not_supported(path, value, valid)
+
+
+def label(path: str, value: str | None) -> Iterator[FieldError]:
+    """Given, and a DNS label."""
+    if not value:
+        yield field.required(path)
+    else:
+        yield from (field.invalid(path, value, text) for text in _label_faults(value))
+
+
+def subdomain(path: str, value: str) -> Iterator[FieldError]:
+    """A DNS subdomain."""
+    yield from (field.invalid(path, value, text) for text in names.dns_subdomain(value))
+
+
+def qualified(path: str, value: str) -> Iterator[FieldError]:
+    """A name such as a label's key has."""
+    yield from (field.invalid(path, value, text) for text in _qualified(value))
+
+
+def label_map(path: str, given: JSON | None) -> Iterator[FieldError]:
+    """A map of labels."""
+    for key, value in (given or {}).items():
+        yield from qualified(path, key)
+        yield from (field.invalid(path, value, text) for text in _value_faults(value))
+
+
+def address(path: str, value: str) -> Iterator[FieldError]:
+    """An IP address."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        yield field.invalid(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+
+
+def network(path: str, value: str, text: str) -> Iterator[FieldError]:
+    """A range of addresses in CIDR notation; `text` says so."""
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        yield field.invalid(path, value, text)
+
+
+def port_number(path: str, value: int | None) -> Iterator[FieldError]:
+    """A TCP or UDP port."""
+    if not 0 < (value or 0) < 65536:
+        yield field.invalid(path, value or 0, PORT_RANGE)
+
+
+def port_name(path: str, value: str) -> Iterator[FieldError]:
+    """A port's name, after RFC 6335."""
+    if len(value) > 15:
+        yield field.invalid(path, value, "must be no more than 15 characters")
+    if not _PORT_CHARACTERS.fullmatch(value):
+        text = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
+        yield field.invalid(path, value, text)
+    if not any("a" <= character <= "z" for character in value):
+        yield field.invalid(path, value, "must contain at least one letter (a-z)")
+    if "--" in value:
+        yield field.invalid(path, value, "must not contain consecutive hyphens")
+    if value[:1] == "-" or value[-1:] == "-":
+        yield field.invalid(path, value, "must not begin or end with a hyphen")
+
+
+def port(path: str, value: int | str | None) -> Iterator[FieldError]:
+    """A port by number or name."""
+    yield from port_name(path, value) if isinstance(value, str) else port_number(path, value)
+
+
+def label_selector(path: str, selector: JSON | None) -> Iterator[FieldError]:
+    """A LabelSelector: its labels, and its expressions."""
+    if selector is None:
+        return
+    yield from label_map(f"{path}.matchLabels", selector.get("matchLabels"))
+    for i, wanted in enumerate(selector.get("matchExpressions") or ()):
+        where = f"{path}.matchExpressions[{i}]"
+        yield from operator(where, wanted, single=())
+        yield from qualified(f"{where}.key", wanted.get("key") or "")
+
+
+def operator(path: str, wanted: JSON, *, single: tuple[str, ...]) -> Iterator[FieldError]:
+    """The operator of a selector's expression, and as many values as it takes; `single` operators take one."""
+    name, values = wanted.get("operator"), wanted.get("values") or []
+    if name in ("In", "NotIn"):
+        if not values:
+            yield field.required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
+    elif name in ("Exists", "DoesNotExist"):
+        if values:
+            text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            yield field.forbidden(f"{path}.values", text)
+    elif name in single:
+        if len(values) != 1:
+            yield field.required(f"{path}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
+    else:
+        yield field.invalid(f"{path}.operator", name or "", "not a valid selector operator")
