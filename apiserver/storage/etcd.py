@@ -21,6 +21,7 @@ from componentbase.defaults import ETCD_CLIENT_PORT
 log = logging.getLogger(__name__)
 
 CALL_SECONDS: Final = 5.0
+SUSPECTED_SECONDS: Final = 10.0
 ATTEMPT_SECONDS: Final = 2.0  # of a read, where another member could be asked
 PROBE_KEY: Final = b"/probe"  # never written: reading it costs etcd nothing but the agreement on its revision
 
@@ -119,6 +120,7 @@ class Member:
         self.target = f"{parts.hostname}:{parts.port or ETCD_CLIENT_PORT}"
         self._credentials = tls.credentials() if parts.scheme == "https" else None
         self.channel = self.connect(())
+        self.suspected_until = 0.0  # loop time; it did not answer a moment ago
         unary: Callable[[str, Any, Any], Any] = lambda method, request, response: self.channel.unary_unary(  # noqa: E731
             f"/etcdserverpb.{method}",
             request_serializer=request.SerializeToString,
@@ -138,10 +140,11 @@ class Member:
             return grpc.aio.insecure_channel(self.target, options=together)
         return grpc.aio.secure_channel(self.target, self._credentials, options=together)
 
-    @property
-    def failing(self) -> bool:
-        """Whether the last connection attempt failed."""
-        return bool(self.channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE)
+    def doubt(self, now: float) -> int:
+        """0: ask it; 1: it did not answer a moment ago; 2: it can't even be connected to."""
+        if self.channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            return 2
+        return 1 if now < self.suspected_until else 0
 
 
 class Etcd:
@@ -165,17 +168,17 @@ class Etcd:
         return self._members
 
     def advance(self, member: Member) -> None:
-        """Leave a member that did not answer."""
+        """Leave a member that did not answer, for a while."""
+        member.suspected_until = asyncio.get_running_loop().time() + SUSPECTED_SECONDS
         if self._members[self._current] is member:
             self._current = (self._current + 1) % len(self._members)
 
     def member(self) -> Member:
-        """The member to ask next: one whose connection is not failing, if there is one."""
-        for _ in self._members:
-            member = self._members[self._current]
-            if not member.failing:
-                break
-            self.advance(member)
+        """The member to ask next: one that is neither failing nor suspected, if there is one."""
+        now = asyncio.get_running_loop().time()
+        count = len(self._members)
+        order = [(self._current + step) % count for step in range(count)]
+        self._current = min(order, key=lambda index: self._members[index].doubt(now))  # the first of the best
         return self._members[self._current]
 
     async def txn(self, request: Any, *, timeout: float = CALL_SECONDS) -> Any:
@@ -210,7 +213,8 @@ class Etcd:
                 return await call(member)(request, timeout=attempt, wait_for_ready=len(self._members) == 1)
             except grpc.aio.AioRpcError as error:
                 found = _error(error)
-                self.advance(member)
+                if isinstance(found, Unknown):
+                    self.advance(member)
                 if not isinstance(found, Unknown) or deadline - loop.time() < 0.1:
                     raise found from error
             await asyncio.sleep(0.05)

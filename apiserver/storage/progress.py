@@ -29,7 +29,7 @@ class Progress:
         self.stalled: Callable[[], None] = lambda: None  # someone has waited for long
         self._waiting: list[tuple[int, int, Waiters]] = []  # heap by revision
         self._count = 0
-        self._expecting = False
+        self._expecting = self.ended = False
 
     def advance(self, revision: int) -> None:
         """The cache holds everything up to this revision: whoever waited for that goes on."""
@@ -48,7 +48,7 @@ class Progress:
         late = Timeout("the watch cache is behind etcd")
         loop.call_later(timeout, fail, waiters, late)
         if timeout > STALLED_SECONDS:
-            loop.call_later(STALLED_SECONDS, self._check, revision)
+            loop.call_later(STALLED_SECONDS, self._check, revision, self.applied)
 
     async def reach(self, revision: int, *, timeout: float = CALL_SECONDS) -> bool:
         """Wait for a revision; False if it was not reached in time."""
@@ -64,14 +64,17 @@ class Progress:
 
     def expect(self, revision: int) -> None:
         """A write was made at this revision: if the cache doesn't get there soon, the watch is stuck."""
-        if not self._expecting:
+        if not self._expecting and not self.ended:
             self._expecting = True
-            asyncio.get_running_loop().call_later(STALLED_SECONDS, self._check, revision)
+            asyncio.get_running_loop().call_later(STALLED_SECONDS, self._check, revision, self.applied)
 
-    def _check(self, revision: int) -> None:
+    def _check(self, revision: int, before: int) -> None:
         self._expecting = False
-        if revision > self.applied:
+        if self.applied >= revision or self.ended:
+            return
+        if self.applied == before:  # not just slow in catching up
             self.stalled()
+        self.expect(revision)
 
 
 def release(waiters: Waiters) -> None:

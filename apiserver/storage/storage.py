@@ -125,6 +125,7 @@ class Storage:
                 watcher.close()
         await self._committer.stop()
         await self._barrier.stop()
+        self._progress.ended = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
