@@ -37,11 +37,11 @@ unit: venv
 	@$(PYTHON) -m pytest tests -m "not integration and not e2e" --ignore=tests/integration --ignore=tests/e2e
 
 integration: install ## tests with a real etcd and a real API server
-	@KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest tests/integration
-	@KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest tests -m integration --ignore=tests/integration --ignore=tests/e2e
+	@export KUBECTL=$$(deploy/kubectl.sh) PATH=$$(dirname $$(deploy/kubectl.sh)):$$PATH; $(PYTHON) -m pytest tests/integration
+	@export KUBECTL=$$(deploy/kubectl.sh) PATH=$$(dirname $$(deploy/kubectl.sh)):$$PATH; $(PYTHON) -m pytest tests -m integration --ignore=tests/integration --ignore=tests/e2e
 
 e2e: images ## tests with a real cluster of node containers and real kubectl
-	@KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest tests/e2e
+	@export KUBECTL=$$(deploy/kubectl.sh) PATH=$$(dirname $$(deploy/kubectl.sh)):$$PATH; $(PYTHON) -m pytest tests/e2e
 
 test: ## everything, from a fresh machine on
 	@$(MAKE) --no-print-directory install check integration e2e
