@@ -39,6 +39,7 @@ async def scale(
 
     async def scale_one(kind: Kind, name: str) -> str:
         space = space_of(session, kind)
+        await session.client.get(kind, name, namespace=space)  # so that what is missing is named, not its scale
         if current_replicas >= 0:
             now = await session.client.get(kind, name, namespace=space, subresource="scale")
             if (count := int((now.get("spec") or {}).get("replicas") or 0)) != current_replicas:
