@@ -103,7 +103,7 @@ class ResourceStore:
         strategy.prepare_create(obj, ctx)
         if strategy.counted:
             obj["metadata"]["generation"] = 1
-        self._refuse(obj, self._faults(obj, suspect) + strategy.validate(obj))
+        self._refuse(obj, self._faults(obj, suspect, strategy.validate(obj)))
         ctx.warnings += strategy.warnings(obj)
         if attributes is not None:
             await self.admission.validate(attributes)
@@ -219,7 +219,7 @@ class ResourceStore:
             new = attributes.obj or new
             meta = new["metadata"]
         self._prepare_replacement(new, old, ctx, subresource)
-        self._refuse(new, self._faults(new, suspect) + self._step_faults(new, old, subresource))
+        self._refuse(new, self._faults(new, suspect, self._step_faults(new, old, subresource)))
         if attributes is not None:
             await self.admission.validate(attributes)
         meta["resourceVersion"] = old_meta["resourceVersion"]
@@ -257,14 +257,19 @@ class ResourceStore:
         """
         return not schemas.quick(self.gvk, obj) and bool(schemas.validate(self.gvk, obj))
 
-    def _faults(self, obj: JSON, suspect: bool) -> list[FieldError]:
-        """What is wrong with the object by the rules that hold for every kind."""
+    def _faults(self, obj: JSON, suspect: bool, own: list[FieldError]) -> list[FieldError]:
+        """All that is wrong: by the rules that hold for every kind, and by its own."""
         strategy = self.strategy
         found = metadata.validate(obj["metadata"], namespaced=self.kind.namespaced, check_name=strategy.check_name)
         if suspect:
-            # metadata has been looked at, with its own words
-            found += [each for each in schemas.validate(self.gvk, obj) if not each.field.startswith("metadata.")]
-        return found
+            # metadata has been looked at with its own words; so has what the kind's own rules speak of
+            said = tuple(each.field for each in own)
+            found += [
+                each
+                for each in schemas.validate(self.gvk, obj)
+                if not each.field.startswith("metadata.") and not any(path.startswith(each.field) for path in said)
+            ]
+        return found + own
 
     def _step_faults(self, new: JSON, old: JSON, subresource: str) -> list[FieldError]:
         found = metadata.validate_update(new["metadata"], old["metadata"])
