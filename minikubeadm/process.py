@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,11 +26,21 @@ class StepFailed(Exception):
         if self.command:
             lines.append(f"  it ran:     {shlex.join(self.command)}")
         if self.output.strip():
-            shown = self.output.strip()[-_KEPT_CHARACTERS:].splitlines()
+            shown = _without_repeats(self.output.strip().splitlines())
+            shown = "\n".join(shown)[-_KEPT_CHARACTERS:].splitlines()
             lines += ["  it printed:", *(f"    {line}" for line in shown)]
         if self.hint:
             lines.append(f"  what to do: {self.hint}")
         return "\n".join(lines)
+
+
+def _without_repeats(lines: Sequence[str]) -> list[str]:
+    """A line that is printed again and again is shown once, with how often."""
+    shown = []
+    for line, group in itertools.groupby(lines):
+        count = sum(1 for _ in group)
+        shown.append(line if count == 1 else f"{line} ({count} times)")
+    return shown
 
 
 async def run(

@@ -92,7 +92,8 @@ async def start(node: Node, capabilities: Sequence[str]) -> None:
     """Start a node container and wait until its systemd answers; its Docker takes a second more."""
     hint = "`docker logs` shows what systemd said; --retain keeps the nodes to look at"
     await process.run(*command(node, capabilities), what=f"starting node {node.name}", hint=hint)
-    booted = "until systemctl is-active -q docker.socket; do sleep 0.1; done"
+    booted = "command -v systemctl >/dev/null || { echo 'no systemctl: not a node image?'; exit 1; }; "
+    booted += "until systemctl is-active -q docker.socket; do sleep 0.1; done"
     argv = ["docker", "exec", node.name, "timeout", "60", "sh", "-c", booted]
     await process.run(*argv, what=f"waiting for systemd in {node.name}", hint=hint)
 

@@ -34,3 +34,8 @@ async def test_lines_are_handed_on_as_they_come() -> None:
     lines: list[str] = []
     await process.stream("printf", "a\\nb\\n", on_line=lines.append, what="printing", timeout_seconds=5)
     assert lines == ["a", "b"]
+
+
+def test_a_line_printed_again_and_again_is_shown_once() -> None:
+    report = StepFailed("waiting", output="a\n" + "sh: systemctl: not found\n" * 500 + "b\n").report()
+    assert report.splitlines()[2:] == ["    a", "    sh: systemctl: not found (500 times)", "    b"]
