@@ -220,7 +220,7 @@ def _published(schema: JSON, prefix: str) -> JSON:
         elif isinstance(value, dict):
             found[key] = _published(value, prefix)
         elif key == "oneOf":
-            found |= _scalar(value)
+            found |= _scalar(value, prefix)
         else:
             found[key] = value
     if prefix == _V3 and "$ref" in found and len(found) > 1:
@@ -235,7 +235,11 @@ def _property(name: str, schema: JSON, prefix: str) -> JSON:
     return _published(plain, prefix)
 
 
-def _scalar(alternatives: list[JSON]) -> JSON:
-    """Quantity and IntOrString: a text to clients, the number is allowed by the format."""
+def _scalar(alternatives: list[JSON], prefix: str) -> JSON:
+    """Quantity and IntOrString: in version 3 either type; in version 2 a text, whose format allows the number."""
     numbers = [each for each in alternatives if "integer" in (each.get("type") or ())]
-    return {"type": "string", "format": "int-or-string"} if numbers else {"type": "string"}
+    named: JSON = {"format": "int-or-string"} if numbers else {}
+    if prefix != _V3:
+        return {"type": "string", **named}
+    first, second = ("integer", "string") if numbers else ("string", "number")
+    return {**named, "oneOf": [{"type": first}, {"type": second}]}

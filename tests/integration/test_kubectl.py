@@ -303,7 +303,7 @@ def test_explain_and_discovery(kubectl: Kubectl) -> None:
         kubectl,
         [
             ("explain pod.spec.containers.image", 0, "FIELD: image <string>"),
-            ("explain deploy --recursive", 0, "(?s)strategy\t<DeploymentStrategy>.*rollingUpdate\t<RollingUpdateDeployment>"),
+            ("explain deploy --recursive", 0, "(?s)strategy\t<DeploymentStrategy>.*maxSurge\t<IntOrString>"),
             ("explain pods.nope", 1, 'field "nope" does not exist'),
             ("api-resources --api-group=apps", 0, r"deployments +deploy +apps/v1 +true +Deployment"),
             ("api-versions", 0, "rbac.authorization.k8s.io/v1"),
