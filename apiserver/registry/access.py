@@ -14,7 +14,7 @@ from apimachinery.meta import JSON
 from apiserver.registry.strategy import Context, Strategy
 
 _RBAC = "rbac.authorization.k8s.io"
-_SUBJECT_KINDS = {"User": _RBAC, "Group": _RBAC, "ServiceAccount": ""}
+_SUBJECT_KINDS = {"ServiceAccount": "", "User": _RBAC, "Group": _RBAC}
 _USAGES = (
     "any", "cert sign", "client auth", "code signing", "content commitment", "crl sign", "data encipherment",
     "decipher only", "digital signature", "email protection", "encipher only", "ipsec end system", "ipsec tunnel",
@@ -56,8 +56,8 @@ class RoleBindingStrategy(Strategy):
     """RoleBinding and ClusterRoleBinding: the role it names never changes."""
 
     def default(self, obj: JSON) -> None:
-        reference = obj.get("roleRef")
-        if reference is not None and not reference.get("apiGroup"):
+        reference = obj.setdefault("roleRef", {})
+        if not reference.get("apiGroup"):
             reference["apiGroup"] = _RBAC
         for subject in obj.get("subjects") or ():
             if not subject.get("apiGroup") and _SUBJECT_KINDS.get(subject.get("kind") or ""):
@@ -66,11 +66,11 @@ class RoleBindingStrategy(Strategy):
     def validate(self, obj: JSON) -> list[FieldError]:
         reference = obj.get("roleRef") or {}
         faults: list[FieldError] = []
-        allowed = ("ClusterRole", "Role") if self.kind.namespaced else ("ClusterRole",)
+        allowed = ("Role", "ClusterRole") if self.kind.namespaced else ("ClusterRole",)
         if reference.get("apiGroup") != _RBAC:
             faults.append(field.not_supported("roleRef.apiGroup", reference.get("apiGroup"), (_RBAC,)))
         if reference.get("kind") not in allowed:
-            faults.append(field.not_supported("roleRef.kind", reference.get("kind"), allowed))
+            faults.append(field.not_supported("roleRef.kind", reference.get("kind") or "", allowed))
         if not reference.get("name"):
             faults.append(field.required("roleRef.name"))
         for i, subject in enumerate(obj.get("subjects") or ()):
@@ -88,7 +88,7 @@ class RoleBindingStrategy(Strategy):
         if not subject.get("name"):
             yield field.required(f"{path}.name")
         if kind not in _SUBJECT_KINDS:
-            yield field.not_supported(f"{path}.kind", kind, tuple(sorted(_SUBJECT_KINDS)))
+            yield field.not_supported(f"{path}.kind", kind, tuple(_SUBJECT_KINDS))
         elif (subject.get("apiGroup") or "") != _SUBJECT_KINDS[kind]:
             yield field.not_supported(f"{path}.apiGroup", subject.get("apiGroup"), (_SUBJECT_KINDS[kind],))
         if kind == "ServiceAccount" and not subject.get("namespace") and not self.kind.namespaced:
@@ -127,18 +127,15 @@ class SigningRequestStrategy(Strategy):
         faults: list[FieldError] = []
         try:
             x509.load_pem_x509_csr(base64.b64decode(spec.get("request") or ""))
-        except (ValueError, binascii.Error) as error:
-            faults.append(field.invalid("spec.request", "<certificate request>", str(error)))
+        except (ValueError, binascii.Error):
+            text = "PEM block type must be CERTIFICATE REQUEST"
+            faults.append(field.invalid("spec.request", spec.get("request") or "", text))
+        faults += _usage_faults(spec)
         if not spec.get("signerName"):
-            faults.append(field.required("spec.signerName"))
+            faults.append(field.required("spec.signerName", "signerName must be provided"))
         elif "/" not in spec["signerName"]:
             text = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
             faults.append(field.invalid("spec.signerName", spec["signerName"], text))
-        if not spec.get("usages"):
-            faults.append(field.required("spec.usages", "usages is required"))
-        for i, usage in enumerate(spec.get("usages") or ()):
-            if usage not in _USAGES:
-                faults.append(field.not_supported(f"spec.usages[{i}]", usage, _USAGES))
         if spec.get("expirationSeconds") is not None and spec["expirationSeconds"] < 600:
             text = "may not specify a duration less than 600 seconds (10 minutes)"
             faults.append(field.invalid("spec.expirationSeconds", spec["expirationSeconds"], text))
@@ -162,6 +159,14 @@ class SigningRequestStrategy(Strategy):
             text = "updates may not set certificate content"
             faults.append(field.forbidden("status.certificate", text))
         return faults
+
+
+def _usage_faults(spec: JSON) -> Iterator[FieldError]:
+    if not spec.get("usages"):
+        yield field.required("spec.usages", "usages must be provided")
+    for i, usage in enumerate(spec.get("usages") or ()):
+        if usage not in _USAGES:
+            yield field.not_supported(f"spec.usages[{i}]", usage, _USAGES)
 
 
 def _stamped(conditions: list[JSON], now: str) -> list[JSON]:

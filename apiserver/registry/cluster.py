@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from apimachinery import field
+from apimachinery import field, quantity
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
-from apiserver.registry import names
+from apiserver.registry import names, rulewords
 from apiserver.registry.quantities import canonical_list
 from apiserver.registry.strategy import Context, Strategy
 
@@ -19,6 +19,11 @@ _DRIVER_DEFAULTS: JSON = {
     "attachRequired": True, "podInfoOnMount": False, "storageCapacity": False, "requiresRepublish": False,
     "seLinuxMount": False, "fsGroupPolicy": "ReadWriteOnceWithFSType", "volumeLifecycleModes": ["Persistent"],
 }  # fmt: skip
+# What a PersistentVolume's spec holds beside its source.
+_NOT_SOURCES = frozenset({
+    "accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity", "persistentVolumeReclaimPolicy",
+    "storageClassName", "volumeAttributesClassName", "volumeMode",
+})  # fmt: skip
 
 
 class NamespaceStrategy(Strategy):
@@ -64,6 +69,9 @@ class NodeStrategy(Strategy):
         spec = obj.setdefault("spec", {})
         if spec.get("podCIDR") and not spec.get("podCIDRs"):
             spec["podCIDRs"] = [spec["podCIDR"]]
+        status = obj.get("status") or {}
+        if status.get("capacity") and status.get("allocatable") is None:
+            obj["status"] = {**status, "allocatable": dict(status["capacity"])}
 
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         obj.setdefault("status", {})
@@ -72,7 +80,7 @@ class NodeStrategy(Strategy):
         faults: list[FieldError] = []
         seen: set[tuple[str, str]] = set()
         for i, taint in enumerate((obj.get("spec") or {}).get("taints") or ()):
-            path = f"spec.taints[{i}]"
+            path = f"metadata.taints[{i}]"
             faults += [
                 field.invalid(f"{path}.key", taint.get("key"), t) for t in names.qualified_name(taint.get("key") or "")
             ]
@@ -80,8 +88,13 @@ class NodeStrategy(Strategy):
                 faults.append(field.not_supported(f"{path}.effect", taint.get("effect"), _EFFECTS))
             pair = (taint.get("key") or "", taint.get("effect") or "")
             if pair in seen:
-                faults.append(field.duplicate(path, taint))
+                text = "taints must be unique by key and effect pair"
+                faults.append(FieldError("FieldValueDuplicate", path, taint, text))
             seen.add(pair)
+        for i, cidr in enumerate((obj.get("spec") or {}).get("podCIDRs") or ()):
+            faults += rulewords.network(
+                f"spec.podCIDRs[{i}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+            )
         return faults
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
@@ -118,6 +131,15 @@ class StorageClassStrategy(ImmutableStrategy):
         obj.setdefault("reclaimPolicy", "Delete")
         obj.setdefault("volumeBindingMode", "Immediate")
 
+    def validate(self, obj: JSON) -> list[FieldError]:
+        choices = (
+            ("reclaimPolicy", ("Delete", "Retain")),
+            ("volumeBindingMode", ("Immediate", "WaitForFirstConsumer")),
+        )
+        return [
+            field.not_supported(name, obj.get(name), valid) for name, valid in choices if obj.get(name) not in valid
+        ]
+
 
 class CSIDriverStrategy(Strategy):
     """storage.k8s.io/v1 CSIDriver."""
@@ -133,11 +155,15 @@ class PriorityClassStrategy(ImmutableStrategy):
 
     def default(self, obj: JSON) -> None:
         obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+        obj.setdefault("value", 0)
 
     def validate(self, obj: JSON) -> list[FieldError]:
         name = obj["metadata"].get("name") or ""
         if name.startswith("system-") and name not in ("system-cluster-critical", "system-node-critical"):
-            text = "priority class names with 'system-' prefix are reserved for system use only"
+            text = (
+                "priority class names with 'system-' prefix are reserved for system use only. "
+                f"error: {name} is not a known system priority class"
+            )
             return [field.forbidden("metadata.name", text)]
         if not name.startswith("system-") and (obj.get("value") or 0) > 1_000_000_000:
             text = "maximum allowed value of a user defined priority is 1000000000"
@@ -152,6 +178,9 @@ class IngressClassStrategy(Strategy):
         parameters = (obj.get("spec") or {}).get("parameters")
         if parameters is not None:
             parameters.setdefault("scope", "Cluster")
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        return [] if (obj.get("spec") or {}).get("controller") else [field.required("spec.controller")]
 
 
 class PersistentVolumeStrategy(Strategy):
@@ -171,9 +200,11 @@ class PersistentVolumeStrategy(Strategy):
 
     def validate(self, obj: JSON) -> list[FieldError]:
         spec = obj.get("spec") or {}
-        faults = _access_modes(spec)
+        faults = _access_modes(spec, "")
         if not (spec.get("capacity") or {}).get("storage"):
             faults.append(field.required("spec.capacity"))
+        if not any(spec.get(name) is not None for name in spec.keys() - _NOT_SOURCES):
+            faults.append(field.required("spec", "must specify a volume type"))
         return faults
 
 
@@ -192,16 +223,19 @@ class PersistentVolumeClaimStrategy(Strategy):
 
     def validate(self, obj: JSON) -> list[FieldError]:
         spec = obj.get("spec") or {}
-        faults = _access_modes(spec)
-        if not ((spec.get("resources") or {}).get("requests") or {}).get("storage"):
+        faults = _access_modes(spec, "at least 1 access mode is required")
+        size = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
+        if not size:
             faults.append(field.required("spec.resources[storage]"))
+        elif quantity.parse(size) <= 0:
+            faults.append(field.invalid("spec.resources[storage]", size, "must be greater than zero"))
         return faults
 
 
-def _access_modes(spec: JSON) -> list[FieldError]:
+def _access_modes(spec: JSON, detail: str) -> list[FieldError]:
     modes = spec.get("accessModes") or []
     if not modes:
-        return [field.required("spec.accessModes", "at least 1 access mode is required")]
+        return [field.required("spec.accessModes", detail)]
     return [field.not_supported("spec.accessModes", mode, _ACCESS_MODES) for mode in modes if mode not in _ACCESS_MODES]
 
 

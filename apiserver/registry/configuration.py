@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import orjson
 
-from apimachinery import field
+from apimachinery import field, quantity
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.registry.quantities import canonical_list
@@ -37,8 +37,10 @@ def _keys(names: list[str], path: str) -> Iterator[FieldError]:
             yield field.invalid(f"{path}[{name}]", name, "must be no more than 253 characters")
         if not _KEY.fullmatch(name):
             yield field.invalid(f"{path}[{name}]", name, _KEY_TEXT)
-        elif name in (".", "..") or name.startswith(".."):
-            yield field.invalid(f"{path}[{name}]", name, "must not be '.', '..' or start with '..'")
+        elif name in (".", ".."):
+            yield field.invalid(f"{path}[{name}]", name, f"must not be '{name}'")
+        elif name.startswith(".."):
+            yield field.invalid(f"{path}[{name}]", name, "must not start with '..'")
 
 
 def _unchanged(obj: JSON, old: JSON, names: tuple[str, ...]) -> Iterator[FieldError]:
@@ -58,7 +60,7 @@ class ConfigMapStrategy(Strategy):
         data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
         faults = [*_keys(list(data), "data"), *_keys(list(binary), "binaryData")]
         for name in data.keys() & binary.keys():
-            faults.append(field.invalid(f"data[{name}]", name, f"duplicate of key present in binaryData: {name}"))
+            faults.append(field.invalid(f"data[{name}]", name, "duplicate of key present in binaryData"))
         size = sum(len(value.encode()) for value in data.values()) + sum(len(v) * 3 // 4 for v in binary.values())
         if size > SIZE_LIMIT_BYTES:
             faults.append(field.too_long("[]", SIZE_LIMIT_BYTES))
@@ -113,6 +115,13 @@ class ResourceQuotaStrategy(Strategy):
         if (obj.get("spec") or {}).get("hard"):
             canonical_list(obj["spec"], "hard")
 
+    def validate(self, obj: JSON) -> list[FieldError]:
+        return [
+            field.invalid(f"spec.hard[{name}]", amount, "must be greater than or equal to 0")
+            for name, amount in ((obj.get("spec") or {}).get("hard") or {}).items()
+            if quantity.parse(amount) < 0
+        ]
+
 
 class LimitRangeStrategy(Strategy):
     """v1 LimitRange: the defaults follow from each other."""
@@ -129,6 +138,16 @@ class LimitRangeStrategy(Strategy):
             for name, value in (("default", default), ("defaultRequest", request)):
                 if value:
                     limit[name] = value
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        faults: list[FieldError] = []
+        for i, limit in enumerate((obj.get("spec") or {}).get("limits") or ()):
+            most = limit.get("max") or {}
+            for name, least in (limit.get("min") or {}).items():
+                if name in most and quantity.parse(least) > quantity.parse(most[name]):
+                    text = f"min value {least} is greater than max value {most[name]}"
+                    faults.append(field.invalid(f"spec.limits[{i}].min[{name}]", least, text))
+        return faults
 
 
 class EventStrategy(Strategy):

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from apimachinery import field
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
-from apiserver.registry.strategy import Strategy
+from apiserver.registry import rulewords
+from apiserver.registry.strategy import Context, Strategy
 
 _FAMILIES = ("FQDN", "IPv4", "IPv6")
 _IP_TEXT = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
@@ -44,6 +45,8 @@ class EndpointsStrategy(Strategy):
             for name in ("addresses", "notReadyAddresses"):
                 for j, address in enumerate(subset.get(name) or ()):
                     faults += _address(f"{path}.{name}[{j}].ip", address.get("ip") or "")
+            for j, port in enumerate(subset.get("ports") or ()):
+                faults += rulewords.port_number(f"{path}.ports[{j}].port", port.get("port"))
         return faults
 
 
@@ -91,13 +94,21 @@ class EndpointSliceStrategy(Strategy):
 class IngressStrategy(Strategy):
     """networking.k8s.io/v1 Ingress."""
 
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        obj["status"] = {"loadBalancer": {}}
+
     def validate(self, obj: JSON) -> list[FieldError]:
         spec = obj.get("spec") or {}
         faults: list[FieldError] = []
         if not spec.get("rules") and not spec.get("defaultBackend"):
             faults.append(field.invalid("spec", {}, "either `defaultBackend` or `rules` must be specified"))
         kinds = ("Exact", "ImplementationSpecific", "Prefix")
+        if spec.get("defaultBackend") is not None:
+            faults += _backend(spec["defaultBackend"], "spec.defaultBackend")
         for i, rule in enumerate(spec.get("rules") or ()):
+            if rule.get("host"):
+                host = rule["host"].removeprefix("*.")
+                faults += rulewords.subdomain(f"spec.rules[{i}].host", host)
             for j, path in enumerate((rule.get("http") or {}).get("paths") or ()):
                 where = f"spec.rules[{i}].http.paths[{j}]"
                 if not path.get("pathType"):
@@ -106,7 +117,30 @@ class IngressStrategy(Strategy):
                     faults.append(field.not_supported(f"{where}.pathType", path["pathType"], kinds))
                 if path.get("pathType") != "ImplementationSpecific" and not (path.get("path") or "").startswith("/"):
                     faults.append(field.invalid(f"{where}.path", path.get("path", ""), "must be an absolute path"))
+                faults += _backend(path.get("backend") or {}, f"{where}.backend")
         return faults
+
+
+def _backend(backend: JSON, path: str) -> Iterator[FieldError]:
+    service = backend.get("service")
+    if backend.get("resource") is not None:
+        if service is not None:
+            text = "cannot set both resource and service backends"
+            yield field.invalid(path, "", text)
+    elif service is None:
+        yield field.invalid(path, "", "resource or service backend is required")
+    else:
+        if not service.get("name"):
+            yield field.required(f"{path}.service.name")
+        else:
+            yield from rulewords.label(f"{path}.service.name", service["name"])
+        port = service.get("port") or {}
+        if port.get("name") and port.get("number"):
+            yield field.invalid(path, "", "cannot set both port name & port number")
+        elif not port.get("name") and not port.get("number"):
+            yield field.required(path, "port name or number is required")
+        else:
+            yield from rulewords.port(f"{path}.service.port", port.get("name") or port.get("number"))
 
 
 class NetworkPolicyStrategy(Strategy):
@@ -121,3 +155,17 @@ class NetworkPolicyStrategy(Strategy):
             for rule in spec.get(direction) or ():
                 for port in rule.get("ports") or ():
                     port.setdefault("protocol", "TCP")
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        spec = obj.get("spec") or {}
+        faults = list(rulewords.label_selector("spec.podSelector", spec.get("podSelector")))
+        for direction, peers in (("ingress", "from"), ("egress", "to")):
+            for i, rule in enumerate(spec.get(direction) or ()):
+                for j, peer in enumerate(rule.get(peers) or ()):
+                    path = f"spec.{direction}[{i}].{peers}[{j}]"
+                    for name in ("podSelector", "namespaceSelector"):
+                        faults += rulewords.label_selector(f"{path}.{name}", peer.get(name))
+                    if peer.get("ipBlock") is not None:
+                        cidr = peer["ipBlock"].get("cidr") or ""
+                        faults += rulewords.network(f"{path}.ipBlock.cidr", cidr, "not a valid CIDR")
+        return faults

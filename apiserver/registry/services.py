@@ -10,22 +10,20 @@ from __future__ import annotations
 import ipaddress
 import random
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from apimachinery import errors, field
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.options import Options
-from apiserver.registry import names
+from apiserver.registry import names, servicerules
+from apiserver.registry.servicerules import WITH_NODE_PORTS
 from apiserver.registry.strategy import Context, Strategy
 from apiserver.storage import ExtraOp
 from componentbase import defaults
 
 ADDRESSES = "/registry/networking.k8s.io/ipaddresses/"
 NODE_PORTS = "/allocations/nodeports/"
-TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-_WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
-_POLICIES = ("Cluster", "Local")
 _LOWER_BAND = 256  # the first addresses are left to those that ask for one by number (KEP-3070)
 
 
@@ -55,12 +53,14 @@ class ServiceStrategy(Strategy):
             config.setdefault("clientIP", {}).setdefault("timeoutSeconds", 10800)
         if not spec.get("type"):
             spec["type"] = "ClusterIP"
+        if not spec.get("ports"):
+            spec.pop("ports", None)
         for port in spec.get("ports") or ():
             if not port.get("protocol"):
                 port["protocol"] = "TCP"
             if port.get("targetPort") in (None, "", 0) and "port" in port:
                 port["targetPort"] = port["port"]
-        external = spec["type"] in _WITH_NODE_PORTS or (spec["type"] == "ClusterIP" and spec.get("externalIPs"))
+        external = spec["type"] in WITH_NODE_PORTS or (spec["type"] == "ClusterIP" and spec.get("externalIPs"))
         if external and not spec.get("externalTrafficPolicy"):
             spec["externalTrafficPolicy"] = "Cluster"
         if spec["type"] != "ExternalName" and not spec.get("internalTrafficPolicy"):
@@ -85,7 +85,7 @@ class ServiceStrategy(Strategy):
         spec["ports"] = _with_node_ports_of(spec, before)
         if not spec["ports"]:
             del spec["ports"]
-        if spec["type"] not in _WITH_NODE_PORTS:
+        if spec["type"] not in WITH_NODE_PORTS:
             if not spec.get("externalIPs"):
                 spec.pop("externalTrafficPolicy", None)
             for name in ("healthCheckNodePort", "allocateLoadBalancerNodePorts"):
@@ -94,7 +94,7 @@ class ServiceStrategy(Strategy):
         self._settle_families(spec)
 
     def validate(self, obj: JSON) -> list[FieldError]:
-        return list(_faults(obj["spec"]))
+        return list(servicerules.faults(obj["spec"]))
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
         faults = self.validate(obj)
@@ -218,77 +218,10 @@ def _with_node_ports_of(spec: JSON, before: JSON) -> list[JSON]:
     for port in spec.get("ports") or ():
         port = dict(port)
         kept = known.get((port.get("name"), port.get("port"), port.get("protocol")))
-        if spec["type"] in _WITH_NODE_PORTS:
+        if spec["type"] in WITH_NODE_PORTS:
             if kept and not port.get("nodePort"):
                 port["nodePort"] = kept
         elif port.get("nodePort") == kept:
             port.pop("nodePort", None)
         ports.append(port)
     return ports
-
-
-def _faults(spec: JSON) -> Iterator[FieldError]:
-    kind = spec["type"]
-    if kind not in TYPES:
-        yield field.not_supported("spec.type", kind, TYPES)
-    headless = spec.get("clusterIP") == "None"
-    if not spec.get("ports") and not headless and kind != "ExternalName":
-        yield field.required("spec.ports")
-    if kind == "ExternalName":
-        if not spec.get("externalName"):
-            yield field.required("spec.externalName")
-        if spec.get("clusterIP"):
-            yield field.forbidden("spec.clusterIPs", "may not be set for ExternalName services")
-    if headless and kind in _WITH_NODE_PORTS:
-        yield field.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
-    if spec.get("sessionAffinity") not in ("None", "ClientIP"):
-        yield field.not_supported("spec.sessionAffinity", spec.get("sessionAffinity"), ("ClientIP", "None"))
-    for name in ("externalTrafficPolicy", "internalTrafficPolicy"):
-        if spec.get(name) and spec[name] not in _POLICIES:
-            yield field.not_supported(f"spec.{name}", spec[name], _POLICIES)
-    if spec.get("externalTrafficPolicy") and kind not in _WITH_NODE_PORTS and not spec.get("externalIPs"):
-        text = "may only be set for externally-accessible services"
-        yield field.invalid("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], text)
-    yield from _address_faults(spec)
-    yield from _port_faults(spec)
-
-
-def _address_faults(spec: JSON) -> Iterator[FieldError]:
-    address, listed = spec.get("clusterIP"), spec.get("clusterIPs") or []
-    if address and address != "None":
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            text = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-            yield field.invalid("spec.clusterIPs[0]", address, text)
-    if listed and address and listed[0] != address:
-        yield field.invalid("spec.clusterIPs", listed, "first value must match `clusterIP`")
-
-
-def _port_faults(spec: JSON) -> Iterator[FieldError]:
-    ports = spec.get("ports") or []
-    seen: set[str] = set()
-    taken: set[tuple[str, int]] = set()
-    for i, port in enumerate(ports):
-        path, name = f"spec.ports[{i}]", port.get("name") or ""
-        if not name and len(ports) > 1:
-            yield field.required(f"{path}.name")
-        elif name:
-            yield from (field.invalid(f"{path}.name", name, text) for text in names.dns_label(name))
-            if name in seen:
-                yield field.duplicate(f"{path}.name", name)
-            seen.add(name)
-        number = port.get("port") or 0
-        if not 0 < number < 65536:
-            yield field.invalid(f"{path}.port", number, "must be between 1 and 65535, inclusive")
-        if port.get("protocol") not in ("TCP", "UDP", "SCTP"):
-            yield field.not_supported(f"{path}.protocol", port.get("protocol"), ("SCTP", "TCP", "UDP"))
-        if (port.get("protocol"), number) in taken:
-            yield field.duplicate(path, port)
-        taken.add((port.get("protocol") or "TCP", number))
-        target = port.get("targetPort")
-        if isinstance(target, int) and not 0 < target < 65536:
-            yield field.invalid(f"{path}.targetPort", target, "must be between 1 and 65535, inclusive")
-        if port.get("nodePort") and spec["type"] not in _WITH_NODE_PORTS:
-            text = "may not be used when `type` is 'ClusterIP'"
-            yield field.forbidden(f"{path}.nodePort", text)

@@ -52,8 +52,8 @@ def test_the_server_says_who_asks() -> None:
     ("more", "wanted"),
     [
         ({}, []),
-        ({"signerName": ""}, ["spec.signerName: Required value"]),
-        ({"usages": []}, ["spec.usages: Required value: usages is required"]),
+        ({"signerName": ""}, ["spec.signerName: Required value: signerName must be provided"]),
+        ({"usages": []}, ["spec.usages: Required value: usages must be provided"]),
         (
             {"expirationSeconds": 60},
             [
@@ -129,7 +129,7 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
     (
         kinds.ROLE_BINDING,
         binding({"kind": "Robot", "name": "a"}),
-        ['subjects[0].kind: Unsupported value: "Robot": supported values: "Group", "ServiceAccount", "User"'],
+        ['subjects[0].kind: Unsupported value: "Robot": supported values: "ServiceAccount", "User", "Group"'],
     ),
     (
         kinds.CLUSTER_ROLE_BINDING,

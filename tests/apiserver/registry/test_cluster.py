@@ -90,13 +90,16 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
     (
         kinds.NODE,
         {"spec": {"taints": [TAINT, {**TAINT, "value": "x"}]}},
-        ['spec.taints[1]: Duplicate value: {"key":"a","effect":"NoSchedule","value":"x"}'],
+        [
+            'metadata.taints[1]: Duplicate value: {"key":"a","effect":"NoSchedule","value":"x"}: taints must be unique '
+            "by key and effect pair"
+        ],
     ),
     (
         kinds.NODE,
         {"spec": {"taints": [{"key": "a", "effect": "x"}]}},
         [
-            'spec.taints[0].effect: Unsupported value: "x": supported values: "NoSchedule", "PreferNoSchedule", '
+            'metadata.taints[0].effect: Unsupported value: "x": supported values: "NoSchedule", "PreferNoSchedule", '
             '"NoExecute"'
         ],
     ),
@@ -108,7 +111,10 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
     (
         kinds.PRIORITY_CLASS,
         {"metadata": {"name": "system-x"}, "value": 1},
-        ["metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only"],
+        [
+            "metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. "
+            "error: system-x is not a known system priority class"
+        ],
     ),
     (
         kinds.PERSISTENT_VOLUME_CLAIM,

@@ -57,7 +57,11 @@ def slice_of(*addresses: str, family: str = "IPv4") -> dict[str, Any]:
 
 
 def path(**more: Any) -> dict[str, Any]:
-    return {"spec": {"rules": [{"http": {"paths": [{"backend": {}, **more}]}}]}}
+    return {
+        "spec": {
+            "rules": [{"http": {"paths": [{"backend": {"service": {"name": "s", "port": {"number": 80}}}, **more}]}}]
+        }
+    }
 
 
 PATH = "spec.rules[0].http.paths[0]"
@@ -90,6 +94,21 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
     (kinds.INGRESS, {"spec": {}}, ["spec: Invalid value: {}: either `defaultBackend` or `rules` must be specified"]),
     (kinds.INGRESS, path(path="/", pathType="Prefix"), []),
     (kinds.INGRESS, path(path="a", pathType="Exact"), [f'{PATH}.path: Invalid value: "a": must be an absolute path']),
+    (
+        kinds.INGRESS,
+        path(path="/", pathType="Exact", backend={}),
+        [f'{PATH}.backend: Invalid value: "": resource or service backend is required'],
+    ),
+    (
+        kinds.INGRESS,
+        path(path="/", pathType="Exact", backend={"service": {"name": "s"}}),
+        [f"{PATH}.backend: Required value: port name or number is required"],
+    ),
+    (
+        kinds.NETWORK_POLICY,
+        {"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "x"}}]}]}},
+        ['spec.ingress[0].from[0].ipBlock.cidr: Invalid value: "x": not a valid CIDR'],
+    ),
     (
         kinds.INGRESS,
         path(path="/", pathType="Regex"),

@@ -53,6 +53,11 @@ def test_defaults(spec: dict[str, Any], wanted: dict[str, Any]) -> None:
     assert found["status"] == {"loadBalancer": {}}
 
 
+NAME_PART = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
 REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({}, []),
     ({"ports": []}, ["spec.ports: Required value"]),
@@ -70,6 +75,12 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
      ['spec.clusterIPs[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)']),
     ({"type": "NodePort", "clusterIP": "None"},
      ['spec.clusterIPs[0]: Invalid value: "None": may not be set to \'None\' for NodePort services']),
+    ({"ports": [{"port": 1, "targetPort": "a--b"}]},
+     ['spec.ports[0].targetPort: Invalid value: "a--b": must not contain consecutive hyphens']),
+    ({"type": "NodePort", "ports": [{"port": 1, "name": "a", "nodePort": 30001},
+                                    {"port": 2, "name": "b", "nodePort": 30001}]},
+     ["spec.ports[1].nodePort: Duplicate value: 30001"]),
+    ({"selector": {"a b": "c"}}, [f'spec.selector: Invalid value: "a b": {NAME_PART}']),
     ({"sessionAffinity": "x"},
      ['spec.sessionAffinity: Unsupported value: "x": supported values: "ClientIP", "None"']),
 ]  # fmt: skip
