@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from apimachinery import field, quantity
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
@@ -12,6 +10,7 @@ from apiserver.registry.quantities import canonical_list
 from apiserver.registry.strategy import Context, Strategy
 
 _FINALIZER = "kubernetes"
+_IMMUTABLE = "field is immutable"
 _NAME_LABEL = "kubernetes.io/metadata.name"
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
@@ -109,23 +108,8 @@ class NodeStrategy(Strategy):
         return faults
 
 
-class ImmutableStrategy(Strategy):
-    """Kinds some of whose top-level fields never change."""
-
-    fixed: ClassVar[tuple[str, ...]] = ()
-
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        return self.validate(obj) + [
-            field.invalid(name, obj.get(name), "field is immutable")
-            for name in self.fixed
-            if obj.get(name) != old.get(name)
-        ]
-
-
-class StorageClassStrategy(ImmutableStrategy):
+class StorageClassStrategy(Strategy):
     """storage.k8s.io/v1 StorageClass."""
-
-    fixed = ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode")
 
     def default(self, obj: JSON) -> None:
         obj.setdefault("reclaimPolicy", "Delete")
@@ -140,6 +124,16 @@ class StorageClassStrategy(ImmutableStrategy):
             field.not_supported(name, obj.get(name), valid) for name, valid in choices if obj.get(name) not in valid
         ]
 
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        faults = self.validate(obj) + [
+            field.forbidden(name, f"updates to {name} are forbidden.")
+            for name in ("parameters", "provisioner", "reclaimPolicy")
+            if obj.get(name) != old.get(name)
+        ]
+        if obj["volumeBindingMode"] != old.get("volumeBindingMode"):
+            faults.append(field.invalid("volumeBindingMode", obj["volumeBindingMode"], _IMMUTABLE))
+        return faults
+
 
 class CSIDriverStrategy(Strategy):
     """storage.k8s.io/v1 CSIDriver."""
@@ -148,10 +142,8 @@ class CSIDriverStrategy(Strategy):
         obj["spec"] = {**_DRIVER_DEFAULTS, **(obj.get("spec") or {})}
 
 
-class PriorityClassStrategy(ImmutableStrategy):
+class PriorityClassStrategy(Strategy):
     """scheduling.k8s.io/v1 PriorityClass."""
-
-    fixed = ("value", "preemptionPolicy")
 
     def default(self, obj: JSON) -> None:
         obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
@@ -170,6 +162,14 @@ class PriorityClassStrategy(ImmutableStrategy):
             return [field.forbidden("value", text)]
         return []
 
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        faults = self.validate(obj)
+        if obj["value"] != old.get("value"):
+            faults.append(field.forbidden("value", "may not be changed in an update."))
+        if obj["preemptionPolicy"] != old.get("preemptionPolicy"):
+            faults.append(field.invalid("preemptionPolicy", obj["preemptionPolicy"], _IMMUTABLE))
+        return faults
+
 
 class IngressClassStrategy(Strategy):
     """networking.k8s.io/v1 IngressClass."""
@@ -181,6 +181,11 @@ class IngressClassStrategy(Strategy):
 
     def validate(self, obj: JSON) -> list[FieldError]:
         return [] if (obj.get("spec") or {}).get("controller") else [field.required("spec.controller")]
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        now, before = ((each.get("spec") or {}).get("controller") for each in (obj, old))
+        changed = [field.invalid("spec.controller", now, _IMMUTABLE)] if now != before else []
+        return self.validate(obj) + changed
 
 
 class PersistentVolumeStrategy(Strategy):
@@ -207,6 +212,15 @@ class PersistentVolumeStrategy(Strategy):
             faults.append(field.required("spec", "must specify a volume type"))
         return faults
 
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        now, before = (
+            {name: value for name, value in (each.get("spec") or {}).items() if name not in _NOT_SOURCES}
+            for each in (obj, old)
+        )
+        path = "spec.persistentvolumesource"
+        changed = [field.forbidden(path, f"{path} is immutable after creation")] if now != before else []
+        return self.validate(obj) + changed
+
 
 class PersistentVolumeClaimStrategy(Strategy):
     """v1 PersistentVolumeClaim."""
@@ -229,6 +243,20 @@ class PersistentVolumeClaimStrategy(Strategy):
             faults.append(field.required("spec.resources[storage]"))
         elif quantity.parse(size) <= 0:
             faults.append(field.invalid("spec.resources[storage]", size, "must be greater than zero"))
+        return faults
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        now, before = obj.get("spec") or {}, old.get("spec") or {}
+        settable = [name for name in ("volumeName", "storageClassName") if not before.get(name)]
+        if (old.get("status") or {}).get("phase") == "Bound":
+            settable += ["resources", "volumeAttributesClassName"]
+        faults = self.validate(obj)
+        if any(now.get(name) != before.get(name) for name in (now.keys() | before.keys()).difference(settable)):
+            text = (
+                "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound "
+                "claims"
+            )
+            faults.append(field.forbidden("spec", text))
         return faults
 
 

@@ -23,8 +23,12 @@ def _address(path: str, value: str, version: int | None = None) -> Iterator[Fiel
         return
     if version and found.version != version:
         yield field.invalid(path, value, f"must be an IPv{version} address")
-    if found.is_loopback or found.is_link_local or found.is_unspecified:
-        yield field.invalid(path, value, "may not be in the loopback, link-local or unspecified range")
+    if found.is_unspecified:
+        yield field.invalid(path, value, f"may not be unspecified ({value})")
+    if found.is_loopback:
+        yield field.invalid(path, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    if found.is_link_local:
+        yield field.invalid(path, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
 
 
 class EndpointsStrategy(Strategy):

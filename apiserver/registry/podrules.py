@@ -132,6 +132,10 @@ def _rare(spec: JSON, path: str) -> Iterator[FieldError]:
         yield field.invalid(f"{path}.dnsConfig.nameservers", servers, text)
     for i, server in enumerate(servers):
         yield from rulewords.address(f"{path}.dnsConfig.nameservers[{i}]", server)
+    for i, domain in enumerate((config or {}).get("searches") or ()):
+        if domain != ".":
+            searched = domain.removesuffix(".").replace("_", "-")  # names of SRV records are searched too
+            yield from rulewords.subdomain(f"{path}.dnsConfig.searches[{i}]", searched)
     for alias in spec.get("hostAliases") or ():
         yield from rulewords.address(f"{path}.hostAliases.ip", alias.get("ip") or "")
         for hostname in alias.get("hostnames") or ():

@@ -132,7 +132,7 @@ def _step_faults(new: JSON, old: JSON) -> Iterator[FieldError]:
     if before is not None and deadline is None:
         yield field.invalid("spec.activeDeadlineSeconds", None, "must not update from a positive integer to nil value")
     elif before is not None and deadline is not None and deadline > before:
-        text = f"must be less than or equal to previous value {before}"
+        text = "must be less than or equal to previous value"
         yield field.invalid("spec.activeDeadlineSeconds", deadline, text)
     if _fixed(new, gated=bool(gates)) != _fixed(old, gated=bool(gates)):
         yield field.forbidden("spec", _UPDATE_TEXT)

@@ -75,6 +75,8 @@ class ServiceStrategy(Strategy):
     def prepare_update(self, obj: JSON, old: JSON, ctx: Context) -> None:
         super().prepare_update(obj, old, ctx)
         spec, before = dict(obj["spec"]), old["spec"]
+        if spec.get("clusterIP") != before.get("clusterIP") and spec.get("clusterIPs") == before.get("clusterIPs"):
+            spec["clusterIPs"] = [spec["clusterIP"]] if spec.get("clusterIP") else []
         if spec["type"] != "ExternalName" and before.get("type") != "ExternalName":
             for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
                 if not spec.get(name) and before.get(name):

@@ -260,7 +260,7 @@ class StatefulSetStrategy(WorkloadStrategy):
 class JobStrategy(WorkloadStrategy):
     """batch/v1 Job: unless told otherwise it selects its own pods by its uid."""
 
-    fixed = ("selector", "template", "completionMode")
+    fixed = ("completions", "selector", "template", "completionMode")
     restart_policies = ("OnFailure", "Never")
     counts = ("parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished")
     spec_defaults = {"suspend": False, "completionMode": "NonIndexed", "manualSelector": False}

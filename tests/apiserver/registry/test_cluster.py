@@ -142,6 +142,16 @@ def test_refused(kind: Kind, body: dict[str, Any], wanted: list[str]) -> None:
     assert refused(kind, body) == wanted
 
 
+CLAIM = {
+    "accessModes": ["ReadWriteOnce"],
+    "resources": {"requests": {"storage": "1Gi"}},
+    "volumeMode": "Filesystem",
+}
+VOLUME = {
+    "accessModes": ["ReadWriteOnce"],
+    "capacity": {"storage": "1Gi"},
+    "hostPath": {"path": "/a", "type": ""},
+}
 CIDR = {"podCIDR": "10.1.0.0/24", "podCIDRs": ["10.1.0.0/24"]}
 STEPS: list[tuple[Kind, dict[str, Any], dict[str, Any], list[str]]] = [
     (kinds.NODE, {"spec": {}}, {"spec": CIDR}, []),
@@ -151,12 +161,28 @@ STEPS: list[tuple[Kind, dict[str, Any], dict[str, Any], list[str]]] = [
         {"spec": {"podCIDR": "10.2.0.0/24", "podCIDRs": ["10.2.0.0/24"]}},
         ['spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid'],
     ),
-    (kinds.PRIORITY_CLASS, {"value": 1}, {"value": 2}, ["value: Invalid value: 2: field is immutable"]),
+    (kinds.PRIORITY_CLASS, {"value": 1}, {"value": 2}, ["value: Forbidden: may not be changed in an update."]),
     (
         kinds.STORAGE_CLASS,
         {"provisioner": "a"},
         {"provisioner": "b"},
-        ['provisioner: Invalid value: "b": field is immutable'],
+        ["provisioner: Forbidden: updates to provisioner are forbidden."],
+    ),
+    (kinds.PERSISTENT_VOLUME_CLAIM, {"spec": CLAIM}, {"spec": {**CLAIM, "volumeName": "v"}}, []),
+    (
+        kinds.PERSISTENT_VOLUME_CLAIM,
+        {"spec": CLAIM},
+        {"spec": {**CLAIM, "accessModes": ["ReadWriteMany"]}},
+        [
+            "spec: Forbidden: spec is immutable after creation except resources.requests and "
+            "volumeAttributesClassName for bound claims"
+        ],
+    ),
+    (
+        kinds.PERSISTENT_VOLUME,
+        {"spec": VOLUME},
+        {"spec": {**VOLUME, "hostPath": {"path": "/b", "type": ""}}},
+        ["spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation"],
     ),
 ]
 

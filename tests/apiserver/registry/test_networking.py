@@ -72,8 +72,8 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
         kinds.ENDPOINT_SLICE,
         slice_of("127.0.0.1"),
         [
-            'endpoints[0].addresses[0]: Invalid value: "127.0.0.1": may not be in the loopback, link-local or '
-            "unspecified range"
+            'endpoints[0].addresses[0]: Invalid value: "127.0.0.1": may not be in the loopback range '
+            "(127.0.0.0/8, ::1/128)"
         ],
     ),
     (

@@ -167,7 +167,7 @@ async def test_an_update_without_them_keeps_address_and_node_port() -> None:
 async def test_the_address_never_changes() -> None:
     old, _ = await stored(clusterIP="10.96.0.10")
     new = copy.deepcopy(old)
-    new["spec"] |= {"clusterIP": "10.96.0.11", "clusterIPs": ["10.96.0.11"]}
+    new["spec"]["clusterIP"] = "10.96.0.11"
     assert changed(STRATEGY, old, new)[1] == [
         'spec.clusterIPs[0]: Invalid value: ["10.96.0.11"]: may not change once set'
     ]
