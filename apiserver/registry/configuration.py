@@ -1,4 +1,4 @@
-"""ConfigMaps, Secrets, ServiceAccounts and LimitRanges: what pods are configured with."""
+"""What pods are configured with and bounded by: ConfigMaps, Secrets, Events, quotas, LimitRanges."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ STRATEGIES: dict[tuple[str, str], str] = {
     ("", "limitranges"): "configuration:LimitRangeStrategy",
     ("", "namespaces"): "cluster:NamespaceStrategy",
     ("", "nodes"): "cluster:NodeStrategy",
-    ("", "persistentvolumeclaims"): "cluster:PersistentVolumeClaimStrategy",
-    ("", "persistentvolumes"): "cluster:PersistentVolumeStrategy",
+    ("", "persistentvolumeclaims"): "volumes:PersistentVolumeClaimStrategy",
+    ("", "persistentvolumes"): "volumes:PersistentVolumeStrategy",
     ("", "pods"): "pods:PodStrategy",
     ("", "podtemplates"): "workloads:PodTemplateStrategy",
     ("", "replicationcontrollers"): "workloads:ReplicationControllerStrategy",
@@ -38,8 +38,8 @@ STRATEGIES: dict[tuple[str, str], str] = {
     ("apps", "replicasets"): "workloads:ReplicaSetStrategy",
     ("apps", "statefulsets"): "workloads:StatefulSetStrategy",
     ("autoscaling", "horizontalpodautoscalers"): "cluster:HorizontalPodAutoscalerStrategy",
-    ("batch", "cronjobs"): "workloads:CronJobStrategy",
-    ("batch", "jobs"): "workloads:JobStrategy",
+    ("batch", "cronjobs"): "jobs:CronJobStrategy",
+    ("batch", "jobs"): "jobs:JobStrategy",
     ("certificates.k8s.io", "certificatesigningrequests"): "access:SigningRequestStrategy",
     ("coordination.k8s.io", "leases"): "cluster:LeaseStrategy",
     ("discovery.k8s.io", "endpointslices"): "networking:EndpointSliceStrategy",
@@ -53,8 +53,8 @@ STRATEGIES: dict[tuple[str, str], str] = {
     ("rbac.authorization.k8s.io", "rolebindings"): "access:RoleBindingStrategy",
     ("rbac.authorization.k8s.io", "roles"): "access:RoleStrategy",
     ("scheduling.k8s.io", "priorityclasses"): "cluster:PriorityClassStrategy",
-    ("storage.k8s.io", "csidrivers"): "cluster:CSIDriverStrategy",
-    ("storage.k8s.io", "storageclasses"): "cluster:StorageClassStrategy",
+    ("storage.k8s.io", "csidrivers"): "volumes:CSIDriverStrategy",
+    ("storage.k8s.io", "storageclasses"): "volumes:StorageClassStrategy",
 }
 
 # What a POST does that creates no stored object.

@@ -1,0 +1,97 @@
+"""Jobs and CronJobs: a Job selects its own pods by its uid, unless told otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apimachinery import field
+from apimachinery.field import FieldError
+from apimachinery.meta import JSON
+from apiserver.registry.strategy import Context
+from apiserver.registry.workloads import WorkloadStrategy, label_as_template
+
+_CRON_NAME_LENGTH = 52  # so that its Jobs' names fit a label
+
+
+class JobStrategy(WorkloadStrategy):
+    """batch/v1 Job: unless told otherwise it selects its own pods by its uid."""
+
+    fixed = ("completions", "selector", "template", "completionMode")
+    restart_policies = ("OnFailure", "Never")
+    counts = ("parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished")
+    spec_defaults = {"suspend": False, "completionMode": "NonIndexed", "manualSelector": False}
+
+    def default(self, obj: JSON) -> None:
+        super().default(obj)
+        spec = obj.get("spec") or {}
+        if spec.get("completions") is None and spec.get("parallelism") is None:
+            spec["completions"] = 1
+        by_index, policy = spec.get("backoffLimitPerIndex"), spec.get("podFailurePolicy")
+        for name, value in (
+            ("parallelism", 1),
+            ("backoffLimit", 6 if by_index is None else 2**31 - 1),
+            ("podReplacementPolicy", "Failed" if policy else "TerminatingOrFailed"),
+        ):
+            if spec.get(name) is None:
+                spec[name] = value
+        label_as_template(obj)
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        return _restart_required(super().validate(obj))
+
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        super().prepare_create(obj, ctx)
+        spec, uid = obj.get("spec") or {}, obj["metadata"]["uid"]
+        template = spec["template"]
+        if spec.get("manualSelector"):
+            return
+        own = {"batch.kubernetes.io/controller-uid": uid, "controller-uid": uid}
+        named = {"batch.kubernetes.io/job-name": obj["metadata"]["name"], "job-name": obj["metadata"]["name"]}
+        metadata = template.setdefault("metadata", {})
+        metadata["labels"] = {**(metadata.get("labels") or {}), **own, **named}
+        selector = spec["selector"] = dict(spec.get("selector") or {})
+        selector["matchLabels"] = {**(selector.get("matchLabels") or {}), "batch.kubernetes.io/controller-uid": uid}
+        label_as_template(obj)
+
+
+class CronJobStrategy(WorkloadStrategy):
+    """batch/v1 CronJob."""
+
+    fixed = ()
+    restart_policies = ("OnFailure", "Never")
+    counts = ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit")
+    spec_defaults = {
+        "concurrencyPolicy": "Allow", "suspend": False, "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1,
+    }  # fmt: skip
+
+    def template(self, obj: JSON) -> tuple[JSON, str]:
+        job: JSON = obj["spec"].setdefault("jobTemplate", {}).setdefault("spec", {})
+        return job.setdefault("template", {}), "spec.jobTemplate.spec.template"
+
+    def check_name(self, name: str) -> list[str]:
+        too_long = ["must be no more than 52 characters"] if len(name) > _CRON_NAME_LENGTH else []
+        return super().check_name(name) + too_long
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        return _restart_required(super().validate(obj))
+
+    def selector_faults(self, spec: JSON, template: JSON, path: str) -> Iterator[FieldError]:
+        schedule = (spec.get("schedule") or "").split()
+        if not schedule:
+            yield field.required("spec.schedule")
+        elif len(schedule) != 5 and not schedule[0].startswith("@"):
+            text = f"expected exactly 5 fields, found {len(schedule)}: [{' '.join(schedule)}]"
+            yield field.invalid("spec.schedule", spec["schedule"], text)
+        if spec.get("concurrencyPolicy") not in ("Allow", "Forbid", "Replace"):
+            valid = ("Allow", "Forbid", "Replace")
+            yield field.not_supported("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), valid)
+
+
+def _restart_required(faults: list[FieldError]) -> list[FieldError]:
+    """Always is what a template gets that says nothing: a Job must say something else."""
+    return [
+        field.required(fault.field, 'valid values: "OnFailure", "Never"')
+        if fault.field.endswith(".spec.restartPolicy") and fault.value == "Always"
+        else fault
+        for fault in faults
+    ]
