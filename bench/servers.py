@@ -68,19 +68,20 @@ def peer(binary: Path, etcd: str, port: int, directory: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def _process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process whose output goes to `log`, ended with the block."""
     with log.open("wb") as output:
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=log.parent)
+        started = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=log.parent)
     try:
-        yield process
+        yield started
     finally:
-        process.send_signal(signal.SIGTERM)
+        started.send_signal(signal.SIGTERM)
         try:
-            process.wait(15)
+            started.wait(15)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            started.kill()
+            started.wait()
 
 
 @contextlib.contextmanager
@@ -97,10 +98,10 @@ def running(name: str, binary: Path | None = None) -> Iterator[Running]:
             "--max-request-bytes=4194304", "--quota-backend-bytes=8589934592",
         ]  # fmt: skip
         command = ours(etcd, port, directory) if binary is None else peer(binary, etcd, port, directory)
-        with _process(store, directory / "etcd.log"), _process(command, directory / "server.log") as process:
+        with process(store, directory / "etcd.log"), process(command, directory / "server.log") as server:
             url = f"https://127.0.0.1:{port}"
-            _wait_ready(url, process, directory / "server.log")
-            yield Running(url, process.pid)
+            _wait_ready(url, server, directory / "server.log")
+            yield Running(url, server.pid)
 
 
 def _wait_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
