@@ -20,7 +20,7 @@ echo "base image: no registry answers; making $tag with mmdebstrap (about 45 s)"
 mmdebstrap --quiet --variant=minbase --include=ca-certificates \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
-    bookworm "$work/base.tar" "deb http://deb.debian.org/debian bookworm main" >"$work/log" 2>&1 || {
+    bookworm "$work/base.tar" >"$work/log" 2>&1 || {
     echo "base image: mmdebstrap failed:" >&2
     tail -n 20 "$work/log" >&2
     exit 1
