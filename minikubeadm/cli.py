@@ -1,6 +1,7 @@
 """What the commands share: how a failure is told, and types of options."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Coroutine
 from datetime import timedelta
@@ -16,9 +17,12 @@ from minikubeadm.process import StepFailed
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a command's work; a failure is told on standard error and ends with exit code 1."""
+    """Run a command's work; a failure is told on standard error and ends with exit code 1.
+
+    SIGTERM and Ctrl-C cancel the work, so that it cleans up behind itself, and end with 143 and 130.
+    """
     try:
-        asyncio.run(work)
+        asyncio.run(_until_terminated(work))
     except StepFailed as failure:
         click.echo(failure.report(), err=True)
         sys.exit(1)
@@ -28,6 +32,15 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(130)
+    except asyncio.CancelledError:
+        click.echo("terminated", err=True)
+        sys.exit(143)
+
+
+async def _until_terminated(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
 
 
 class _Duration(click.ParamType[timedelta]):

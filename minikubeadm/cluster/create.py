@@ -51,8 +51,11 @@ async def create(plan: Plan, *, progress: Progress) -> None:
     """Bring a cluster up; on failure leave nothing behind, unless `retain`."""
     async with progress.step(f"Docker, node image {plan.image}, names and limits checked"):
         await _check(plan)
+    # Not in the block that cleans up: where this fails, the network of that name is somebody else's.
+    async with progress.step(f"network {networks.name_of(plan.name)}"):
+        subnet = await networks.create(plan.name, plan.ranges)
     try:
-        await _bring_up(plan, progress)
+        await _bring_up(plan, subnet, progress)
     except BaseException as error:
         if plan.retain:
             progress.line(f"the nodes are kept: `docker exec -it {plan.name}-control-plane bash`; remove them with")
@@ -153,9 +156,8 @@ async def _check(plan: Plan) -> None:
                 continue  # three nodes fit into the usual limits; many don't, and only root may raise them
 
 
-async def _bring_up(plan: Plan, progress: Progress) -> None:
-    async with progress.step(f"network {networks.name_of(plan.name)}, routes that keep pod addresses on this machine"):
-        subnet = await networks.create(plan.name, plan.ranges)
+async def _bring_up(plan: Plan, subnet: networks.Network, progress: Progress) -> None:
+    async with progress.step("routes that keep pod addresses on this machine"):
         await networks.guard(plan.ranges, plan.image)
     made = _nodes(plan, subnet)
     async with progress.step(f"{len(made)} node containers booted"):

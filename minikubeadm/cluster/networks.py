@@ -18,6 +18,7 @@ from minikubeadm.cluster import nodes
 from minikubeadm.process import StepFailed
 
 Network = ipaddress.IPv4Network
+_ATTEMPTS = 5  # others may take the same range between a look and the creation
 RANGES_LABEL = "mini-kubernetes.ranges"
 
 
@@ -100,6 +101,16 @@ async def unguard(ranges: Sequence[str], image: str) -> None:
 
 async def create(cluster: str, ranges: Sequence[str]) -> Network:
     """Make the cluster's network in the first free /24; tried again where Docker says that the range is taken."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return await _create(cluster, ranges)
+        except StepFailed as failure:
+            if "overlaps" not in failure.output or attempt + 1 == _ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+async def _create(cluster: str, ranges: Sequence[str]) -> Network:
     text = await process.run("ip", "-o", "-4", "route", "show", "table", "all", what="reading this host's routes")
     taken = [destination for destination, _ in routes(text)]
     taken += [Network(one["subnet"]) for one in await _docker_networks() if one["subnet"]]

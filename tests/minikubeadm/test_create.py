@@ -1,5 +1,6 @@
 """What `cluster create` refuses, and with which words."""
 
+import ipaddress
 import socket
 
 import pytest
@@ -37,7 +38,10 @@ async def test_what_was_made_is_removed_when_a_step_fails(monkeypatch: pytest.Mo
     async def checked(plan: create.Plan) -> None:
         return None
 
-    async def broken(plan: create.Plan, progress: Progress) -> None:
+    async def network(cluster: str, ranges: list[str]) -> ipaddress.IPv4Network:
+        return ipaddress.IPv4Network("172.30.0.0/24")
+
+    async def broken(plan: create.Plan, subnet: ipaddress.IPv4Network, progress: Progress) -> None:
         raise StepFailed("the second step")
 
     async def remove(name: str) -> bool:
@@ -45,6 +49,7 @@ async def test_what_was_made_is_removed_when_a_step_fails(monkeypatch: pytest.Mo
         return True
 
     monkeypatch.setattr(create, "_check", checked)
+    monkeypatch.setattr(create.networks, "create", network)
     monkeypatch.setattr(create, "_bring_up", broken)
     monkeypatch.setattr(create, "_remove", remove)
     with pytest.raises(StepFailed, match="the second step"):
@@ -55,9 +60,28 @@ async def test_what_was_made_is_removed_when_a_step_fails(monkeypatch: pytest.Mo
     assert removed == ["c"]
 
 
-def test_nodes_keep_fixed_addresses_and_only_the_control_plane_a_port() -> None:
-    import ipaddress
+async def test_somebody_elses_network_of_that_name_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[str] = []
 
+    async def checked(plan: create.Plan) -> None:
+        return None
+
+    async def there_already(cluster: str, ranges: list[str]) -> ipaddress.IPv4Network:
+        raise StepFailed("creating the network mini-c", output="network with name mini-c already exists")
+
+    async def remove(name: str) -> bool:
+        removed.append(name)
+        return True
+
+    monkeypatch.setattr(create, "_check", checked)
+    monkeypatch.setattr(create.networks, "create", there_already)
+    monkeypatch.setattr(create, "_remove", remove)
+    with pytest.raises(StepFailed, match="creating the network"):
+        await create.create(PLAN, progress=Progress())
+    assert removed == []
+
+
+def test_nodes_keep_fixed_addresses_and_only_the_control_plane_a_port() -> None:
     made = create._nodes(
         create.Plan(name="c", workers=2, image="i", api_port=4711), ipaddress.IPv4Network("172.30.4.0/24")
     )

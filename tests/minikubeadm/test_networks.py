@@ -47,3 +47,17 @@ def test_what_the_host_uses_in_a_range_is_named(route: str, resolver: str, expec
     found = networks.conflicts(RANGES, routes_text=f"{HOST}{route}\n", resolv_conf=f"nameserver {resolver}\n")
     assert len(found) == 1
     assert found[0].startswith(expected)
+
+
+async def test_a_range_that_another_took_meanwhile_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    async def overtaken(cluster: str, ranges: list[str]) -> Network:
+        tried.append(cluster)
+        if len(tried) == 1:
+            raise StepFailed("creating the network", output="Pool overlaps with other one on this address space")
+        return Network("172.30.1.0/24")
+
+    monkeypatch.setattr(networks, "_create", overtaken)
+    assert await networks.create("c", []) == Network("172.30.1.0/24")
+    assert len(tried) == 2
