@@ -8,7 +8,7 @@ is then shared by all pods of one signature until a node changes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -48,6 +48,29 @@ class Plugin:
     def score(self, cluster: Cluster, pod: PodInfo, rows: Rows) -> Scores | None:
         """0 to 100 for each of `rows`, higher is better; None if the plugin scores nothing."""
         return None
+
+
+class RefusingPlugin(Plugin):
+    """A plugin whose filter is a series of refusals, each with its own reason; a node is counted at the first."""
+
+    def refusals(self, cluster: Cluster, pod: PodInfo) -> Iterator[tuple[str, Bools]]:
+        """(reason in upstream's words, rows that it refuses), one after another."""
+        raise NotImplementedError
+
+    def filter(self, cluster: Cluster, pod: PodInfo) -> Bools | None:
+        mask = np.ones(len(cluster.names), dtype=np.bool_)
+        for _, refused in self.refusals(cluster, pod):
+            mask &= ~refused
+        return mask
+
+    def reasons(self, cluster: Cluster, pod: PodInfo, refused: Rows) -> Counter[str]:
+        reasons: Counter[str] = Counter()
+        left = np.zeros(len(cluster.names), dtype=np.bool_)
+        left[refused] = True
+        for reason, rows in self.refusals(cluster, pod):
+            reasons[reason] += int((rows & left).sum())
+            left &= ~rows
+        return +reasons
 
 
 def normalised(raw: Scores, *, reverse: bool = False) -> Scores:

@@ -6,14 +6,13 @@ apart from. Preferred terms of the incoming pod score.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 
 from apimachinery.meta import JSON
 from scheduler.cluster import Bools, Cluster
-from scheduler.framework import MAX_SCORE, Plugin, Rows, Scores
+from scheduler.framework import MAX_SCORE, RefusingPlugin, Rows, Scores
 from scheduler.podinfo import PodInfo
 from scheduler.topology import by_domain, selected_counts, selects
 
@@ -33,7 +32,7 @@ def _present(cluster: Cluster, term: JSON, owner: PodInfo) -> tuple[Bools, Bools
     return np.append(sums > 0, False)[domains], labelled, bool(counts.any())
 
 
-class InterPodAffinity(Plugin):
+class InterPodAffinity(RefusingPlugin):
     """Filters by required pod (anti-)affinity, scores by preferred."""
 
     name = "InterPodAffinity"
@@ -42,22 +41,7 @@ class InterPodAffinity(Plugin):
         own = "podAffinity" in pod.affinity or "podAntiAffinity" in pod.affinity
         return own or any("podAntiAffinity" in alike.example.affinity for alike in cluster.classes.values())
 
-    def filter(self, cluster: Cluster, pod: PodInfo) -> Bools | None:
-        mask = np.ones(len(cluster.names), dtype=np.bool_)
-        for _, refused in self._refusals(cluster, pod):
-            mask &= ~refused
-        return mask
-
-    def reasons(self, cluster: Cluster, pod: PodInfo, refused: Rows) -> Counter[str]:
-        reasons: Counter[str] = Counter()
-        left = np.zeros(len(cluster.names), dtype=np.bool_)
-        left[refused] = True
-        for reason, rows in self._refusals(cluster, pod):
-            reasons[reason] += int((rows & left).sum())
-            left &= ~rows
-        return +reasons
-
-    def _refusals(self, cluster: Cluster, pod: PodInfo) -> Iterator[tuple[str, Bools]]:
+    def refusals(self, cluster: Cluster, pod: PodInfo) -> Iterator[tuple[str, Bools]]:
         for term in _terms(pod, "podAffinity", _REQUIRED):
             near, labelled, any_selected = _present(cluster, term, pod)
             first_of_its_group = not any_selected and selects(cluster, term, pod, pod)

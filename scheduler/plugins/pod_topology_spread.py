@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 
 from apimachinery.meta import JSON
 from scheduler.cluster import Bools, Cluster, Ints
-from scheduler.framework import Plugin, Rows, Scores, normalised
+from scheduler.framework import RefusingPlugin, Rows, Scores, normalised
 from scheduler.plugins.node_affinity import NodeAffinity
 from scheduler.plugins.taint_toleration import TaintToleration
 from scheduler.podinfo import PodInfo
@@ -19,7 +18,7 @@ _SKEW = "node(s) didn't match pod topology spread constraints"
 _NO_LABEL = "node(s) didn't match pod topology spread constraints (missing required label)"
 
 
-class PodTopologySpread(Plugin):
+class PodTopologySpread(RefusingPlugin):
     """Filters by DoNotSchedule constraints, scores by ScheduleAnyway ones."""
 
     name = "PodTopologySpread"
@@ -27,21 +26,6 @@ class PodTopologySpread(Plugin):
 
     def concerns(self, pod: PodInfo, cluster: Cluster) -> bool:
         return bool(pod.spread)
-
-    def filter(self, cluster: Cluster, pod: PodInfo) -> Bools | None:
-        mask = np.ones(len(cluster.names), dtype=np.bool_)
-        for _, refused in self._refusals(cluster, pod):
-            mask &= ~refused
-        return mask
-
-    def reasons(self, cluster: Cluster, pod: PodInfo, refused: Rows) -> Counter[str]:
-        reasons: Counter[str] = Counter()
-        left = np.zeros(len(cluster.names), dtype=np.bool_)
-        left[refused] = True
-        for reason, rows in self._refusals(cluster, pod):
-            reasons[reason] += int((rows & left).sum())
-            left &= ~rows
-        return +reasons
 
     def score(self, cluster: Cluster, pod: PodInfo, rows: Rows) -> Scores | None:
         soft = [constraint for constraint in pod.spread if constraint.get("whenUnsatisfiable") == "ScheduleAnyway"]
@@ -53,7 +37,7 @@ class PodTopologySpread(Plugin):
             total += np.append(sums, sums.max(initial=0) + 1)[domains[rows]]
         return normalised(total, reverse=True)
 
-    def _refusals(self, cluster: Cluster, pod: PodInfo) -> Iterator[tuple[str, Bools]]:
+    def refusals(self, cluster: Cluster, pod: PodInfo) -> Iterator[tuple[str, Bools]]:
         for constraint in pod.spread:
             if constraint.get("whenUnsatisfiable") == "ScheduleAnyway":
                 continue
