@@ -23,7 +23,7 @@ def test_containers_outlive_the_services_of_their_node(cluster: Cluster, namespa
     cluster.kubectl("rollout", "status", "-n", namespace, "deployment/web", "--timeout=60s")
     before = container_ids(cluster, namespace)
     for worker in cluster.workers:
-        run("docker", "exec", worker, "systemctl", "kill", "--signal=KILL", unit)
+        run("docker", "exec", worker, "systemctl", "kill", "--kill-who=main", "--signal=KILL", unit)
         active = ("docker", "exec", worker, "sh", "-c", f"systemctl is-active {unit} || true")
         wait_until(lambda active=active: run(*active).strip() == "active", f"{unit} on {worker} is back")
     wait_until(lambda: len(cluster.ready_nodes()) == 3, "all nodes are Ready")
@@ -38,7 +38,7 @@ def test_containers_outlive_the_services_of_their_node(cluster: Cluster, namespa
 
 @pytest.mark.parametrize("unit", ["mini-apiserver", "mini-etcd", "mini-scheduler", "mini-controller-manager"])
 def test_the_control_planes_services_come_back(cluster: Cluster, namespace: str, unit: str) -> None:
-    run("docker", "exec", cluster.control_plane, "systemctl", "kill", "--signal=KILL", unit)
+    run("docker", "exec", cluster.control_plane, "systemctl", "kill", "--kill-who=main", "--signal=KILL", unit)
     wait_until(lambda: cluster.tried("get", "--raw", "/readyz").stdout == "ok", "the API server is ready again")
     name = unit.removeprefix("mini-")
     cluster.apply(deployment(name, namespace, replicas=1, spread=False))
