@@ -3,11 +3,15 @@
 import asyncio
 import contextlib
 import itertools
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
 _KEPT_CHARACTERS = 4000
+
+
+_TOKEN = re.compile(r"\b([a-z0-9]{6})\.[a-z0-9]{16}\b")
 
 
 class StepFailed(Exception):
@@ -21,7 +25,7 @@ class StepFailed(Exception):
         self.hint = hint
 
     def report(self) -> str:
-        """The failure as an administrator reads it."""
+        """The failure as an administrator reads it, without the secret half of a bootstrap token."""
         lines = [f"failed: {self.what}"]
         if self.command:
             lines.append(f"  it ran:     {shlex.join(self.command)}")
@@ -31,7 +35,7 @@ class StepFailed(Exception):
             lines += ["  it printed:", *(f"    {line}" for line in shown)]
         if self.hint:
             lines.append(f"  what to do: {self.hint}")
-        return "\n".join(lines)
+        return _TOKEN.sub(r"\1.<redacted>", "\n".join(lines))
 
 
 def _without_repeats(lines: Sequence[str]) -> list[str]:

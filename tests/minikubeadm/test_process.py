@@ -39,3 +39,10 @@ async def test_lines_are_handed_on_as_they_come() -> None:
 def test_a_line_printed_again_and_again_is_shown_once() -> None:
     report = StepFailed("waiting", output="a\n" + "sh: systemctl: not found\n" * 500 + "b\n").report()
     assert report.splitlines()[2:] == ["    a", "    sh: systemctl: not found (500 times)", "    b"]
+
+
+def test_a_failure_never_shows_a_bootstrap_tokens_secret() -> None:
+    token = "abcdef.0123456789abcdef"
+    report = StepFailed("joining", command=["minikubeadm", "join", "--token", token], output=token).report()
+    assert "0123456789abcdef" not in report
+    assert "--token abcdef.<redacted>" in report.replace("'", "")
