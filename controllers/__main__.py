@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+from apimachinery.addresspool import Pool
 from componentbase import defaults, flags, pki, run
 from componentbase.health import Checks
 from componentbase.serving import serve_ops
@@ -69,6 +70,12 @@ def parser() -> argparse.ArgumentParser:
     add("--unhealthy-zone-threshold", type=float, default=unset.unhealthy_zone_threshold)
     add("--large-cluster-size-threshold", type=int, default=unset.large_cluster_size_threshold)
     add("--terminated-pod-gc-threshold", type=int, default=unset.terminated_pod_gc_threshold)
+    add(
+        "--load-balancer-pool",
+        type=_pool,
+        default="",
+        help="addresses for type LoadBalancer: 10.0.0.0/28, first-last",
+    )
     add("--max-endpoints-per-slice", type=int, default=unset.max_endpoints_per_slice)
     for name in _SYNCS:
         add(f"--concurrent-{_SYNC_FLAGS.get(name, name)}-syncs", dest=f"syncs_{name}", type=int, default=0)
@@ -80,6 +87,14 @@ def options(parsed: argparse.Namespace) -> Options:
     own = {name: getattr(parsed, name) for name in Options.__dataclass_fields__ if hasattr(parsed, name)}
     workers = {name: count for name in _SYNCS if (count := getattr(parsed, f"syncs_{name}"))}
     return Options(**own, workers=workers)
+
+
+def _pool(text: str) -> str:
+    try:
+        Pool(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 async def serve(parsed: argparse.Namespace, names: Sequence[str], stop: asyncio.Event) -> int:

@@ -45,6 +45,7 @@ class Options:
     large_cluster_size_threshold: int = 50
     terminated_pod_gc_threshold: int = 12500
     max_endpoints_per_slice: int = 100
+    load_balancer_pool: str = ""  # ranges or networks with commas; empty: no addresses are given
     workers: dict[str, int] = field(default_factory=dict)  # by controller, where not the default
     ignored_gc_resources: tuple[str, ...] = ()
 

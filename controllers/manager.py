@@ -18,6 +18,7 @@ from controllers.disruption import DisruptionController
 from controllers.endpoints import EndpointsController
 from controllers.endpointslice import EndpointSliceController
 from controllers.garbagecollector import GarbageCollector
+from controllers.loadbalancer import LoadBalancerController
 from controllers.mirroring import EndpointSliceMirroringController
 from controllers.namespace import NamespaceController
 from controllers.nodeipam import NodeIpamController
@@ -40,6 +41,7 @@ CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
     "endpointslice-controller": EndpointSliceController,
     "endpoints-controller": EndpointsController,
     "endpointslice-mirroring-controller": EndpointSliceMirroringController,
+    "service-lb-controller": LoadBalancerController,
     "certificatesigningrequest-approving-controller": ApprovingController,
     "certificatesigningrequest-signing-controller": SigningController,
     "certificatesigningrequest-cleaner-controller": CleaningController,
@@ -63,6 +65,7 @@ ALIASES = {
     "endpointslice": "endpointslice-controller",
     "endpoint": "endpoints-controller",
     "endpointslicemirroring": "endpointslice-mirroring-controller",
+    "service": "service-lb-controller",
     "csrapproving": "certificatesigningrequest-approving-controller",
     "csrsigning": "certificatesigningrequest-signing-controller",
     "csrcleaner": "certificatesigningrequest-cleaner-controller",

@@ -48,6 +48,7 @@ def node_options(command: Any) -> Any:
 @click.option("--dns-image", default=lambda: images.baked("dns"), help="Image of the cluster's DNS")
 @click.option("--token", callback=token_option, help="Bootstrap token to make [a random one]")
 @click.option("--token-ttl", type=DURATION, default="24h", show_default=True, help="0 never ends")
+@click.option("--load-balancer-pool", default="", help="Addresses for type LoadBalancer: 10.0.0.0/28, or first-last")
 @click.option("--no-taint", is_flag=True, help="Let pods run on the control plane, too")
 def init(**options: Any) -> None:
     """Make this machine the control plane of a new cluster."""
@@ -63,6 +64,7 @@ def init(**options: Any) -> None:
         service_cidr=options["service_cidr"],
         endpoint=f"{host}:{port or defaults.API_PORT}",
         dns_image=options["dns_image"],
+        load_balancer_pool=options["load_balancer_pool"],
     )
     node = NodeConfiguration(
         name=options["node_name"],

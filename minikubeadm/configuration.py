@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
+from apimachinery import addresspool
 from componentbase import defaults
 
 JSON = dict[str, Any]
@@ -29,6 +30,7 @@ class ClusterConfiguration:
     service_cidr: str = defaults.SERVICE_CIDR
     endpoint: str = ""  # host:port at which nodes reach the API server
     dns_image: str = ""
+    load_balancer_pool: str = ""  # addresses for Services of type LoadBalancer, on the nodes' own network
 
     @cached_property
     def dns_service_ip(self) -> str:
@@ -54,6 +56,10 @@ class ClusterConfiguration:
                 found.append(f"{flag}: {cidr} must be an IPv4 range of at least a /{defaults.NODE_CIDR_MASK_BITS}")
         if len(networks) == 2 and networks[0].overlaps(networks[1]):
             found.append(f"--pod-network-cidr and --service-cidr: {self.pod_cidr} and {self.service_cidr} overlap")
+        try:
+            addresspool.Pool(self.load_balancer_pool)
+        except ValueError as error:
+            found.append(f"--load-balancer-pool: {error}")
         return found
 
     def encode(self) -> str:

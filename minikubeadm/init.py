@@ -113,5 +113,7 @@ async def _mark(client: Client, node: NodeConfiguration) -> None:
         log = await units.journal("mini-kubelet")
         hint = _JOURNAL_HINT.format(unit="mini-kubelet")
         raise StepFailed(failure.what, output=f"{failure.output}\n{log}", hint=hint) from failure
-    labels = {CONTROL_PLANE_TAINT: "", "node.kubernetes.io/exclude-from-external-load-balancers": ""}
+    labels = {CONTROL_PLANE_TAINT: ""}
+    if node.tainted:  # a control plane that runs pods may announce their addresses, too
+        labels["node.kubernetes.io/exclude-from-external-load-balancers"] = ""
     await client.patch(kinds.NODE, node.name, {"metadata": {"labels": labels}})

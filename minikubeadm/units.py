@@ -145,6 +145,8 @@ def controller_manager(cluster: ClusterConfiguration) -> Unit:
         "service-account-private-key-file": f"{_PKI}/sa.key",
         "use-service-account-credentials": "true",
     }
+    if cluster.load_balancer_pool:
+        flags["load-balancer-pool"] = cluster.load_balancer_pool
     return Unit("mini-controller-manager", "controllers", _python("controllers"), flags, ("mini-apiserver.service",))
 
 

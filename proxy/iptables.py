@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from proxy.model import Endpoint, Port
@@ -21,17 +21,23 @@ Rules = dict[str, Chains]
 MASQUERADE_MARK = "0x4000/0x4000"
 SERVICES, NODE_PORTS = "KUBE-SERVICES", "KUBE-NODEPORTS"
 POSTROUTING, MARK_MASQ, FORWARD, FIREWALL = "KUBE-POSTROUTING", "KUBE-MARK-MASQ", "KUBE-FORWARD", "KUBE-FIREWALL"
+PROXY_FIREWALL = "KUBE-PROXY-FIREWALL"
+_NEW = "-m conntrack --ctstate NEW"
+_BALANCERS = f'{_NEW} -m comment --comment "kubernetes load balancer firewall" -j {PROXY_FIREWALL}'
 _PORTALS = '-m comment --comment "kubernetes service portals"'
 # Where the kernel's chains lead into ours: (table, chain, rule).
 JUMPS: tuple[tuple[str, str, str], ...] = (
     ("nat", "PREROUTING", f"{_PORTALS} -j {SERVICES}"),
     ("nat", "OUTPUT", f"{_PORTALS} -j {SERVICES}"),
     ("nat", "POSTROUTING", f'-m comment --comment "kubernetes postrouting rules" -j {POSTROUTING}'),
-    ("filter", "INPUT", f"-m conntrack --ctstate NEW {_PORTALS} -j {SERVICES}"),
+    ("filter", "INPUT", _BALANCERS),
+    ("filter", "INPUT", f"{_NEW} {_PORTALS} -j {SERVICES}"),
     ("filter", "INPUT", f"-j {FIREWALL}"),
-    ("filter", "FORWARD", f"-m conntrack --ctstate NEW {_PORTALS} -j {SERVICES}"),
+    ("filter", "FORWARD", _BALANCERS),
+    ("filter", "FORWARD", f"{_NEW} {_PORTALS} -j {SERVICES}"),
     ("filter", "FORWARD", f'-m comment --comment "kubernetes forwarding rules" -j {FORWARD}'),
-    ("filter", "OUTPUT", f"-m conntrack --ctstate NEW {_PORTALS} -j {SERVICES}"),
+    ("filter", "OUTPUT", _BALANCERS),
+    ("filter", "OUTPUT", f"{_NEW} {_PORTALS} -j {SERVICES}"),
     ("filter", "OUTPUT", f"-j {FIREWALL}"),
 )
 _POSTROUTING_RULES = (
@@ -78,7 +84,7 @@ def static_rules() -> Rules:
             POSTROUTING: _POSTROUTING_RULES,
             MARK_MASQ: ("-j MARK --or-mark 0x4000",),
         },
-        "filter": {SERVICES: (), FORWARD: _FORWARD_RULES, FIREWALL: _FIREWALL_RULES},
+        "filter": {SERVICES: (), PROXY_FIREWALL: (), FORWARD: _FORWARD_RULES, FIREWALL: _FIREWALL_RULES},
     }
 
 
@@ -89,16 +95,24 @@ def port_rules(port: Port, cluster_cidr: str) -> Rules:
     _cluster_address(port, cluster_cidr, nat, refused)
     _outside(port, cluster_cidr, nat, refused)
     used = set(port.internal_endpoints)
-    if port.node_port or port.external_ips:
+    if port.node_port or port.outside_ips:
         used |= set(port.local_endpoints if port.external_local else ()) | set(port.endpoints)
     for endpoint in sorted(used):
         nat[endpoint_chain(port, endpoint)] = _endpoint(port, endpoint)
-    return {"nat": {chain: tuple(rules) for chain, rules in nat.items()}, "filter": {SERVICES: tuple(refused)}}
+    closed = {SERVICES: tuple(refused), PROXY_FIREWALL: tuple(_turned_away(port)) if port.endpoints else ()}
+    return {"nat": {chain: tuple(rules) for chain, rules in nat.items()}, "filter": closed}
+
+
+def _turned_away(port: Port) -> Iterator[str]:
+    """What KUBE-FW let nobody have still goes to the load balancer's address, and is dropped."""
+    if port.source_ranges:
+        text = _comment(f"{port.full_name} traffic not accepted by {chain_name('KUBE-FW', port)}")
+        for address in port.balancer_ips:
+            yield f"{_to(port, address, text)} -j DROP"
 
 
 def _cluster_address(port: Port, cluster_cidr: str, nat: dict[str, list[str]], refused: list[str]) -> None:
-    match = f"-d {port.cluster_ip}/32 -p {port.protocol} {_comment(f'{port.full_name} cluster IP')} "
-    match += f"-m {port.protocol} --dport {port.port}"
+    match = _to(port, port.cluster_ip, _comment(f"{port.full_name} cluster IP"))
     prefix, chosen = ("KUBE-SVL", port.local_endpoints) if port.internal_local else ("KUBE-SVC", port.endpoints)
     if not chosen:
         _refuse(refused, port, f"-d {port.cluster_ip}/32", port.port, drop=port.internal_local and port.endpoints)
@@ -111,10 +125,10 @@ def _cluster_address(port: Port, cluster_cidr: str, nat: dict[str, list[str]], r
 
 def _outside(port: Port, cluster_cidr: str, nat: dict[str, list[str]], refused: list[str]) -> None:
     """Traffic to node ports and external addresses, through KUBE-EXT."""
-    if not port.node_port and not port.external_ips:
+    if not port.node_port and not port.outside_ips:
         return
     if not port.endpoints:
-        for address in port.external_ips:
+        for address in port.outside_ips:
             _refuse(refused, port, f"-d {address}/32", port.port)
         if port.node_port:
             _refuse(refused, port, "-m addrtype --dst-type LOCAL", port.node_port)
@@ -123,9 +137,16 @@ def _outside(port: Port, cluster_cidr: str, nat: dict[str, list[str]], refused: 
     nat.setdefault(everywhere, _balanced(port, port.endpoints))
     for address in port.external_ips:
         text = _comment(f"{port.full_name} external IP")
-        nat[SERVICES].append(
-            f"-d {address}/32 -p {port.protocol} {text} -m {port.protocol} --dport {port.port} -j {external}"
-        )
+        nat[SERVICES].append(f"{_to(port, address, text)} -j {external}")
+    for address in port.balancer_ips:
+        text = _comment(f"{port.full_name} loadbalancer IP")
+        target = chain_name("KUBE-FW", port) if port.source_ranges else external
+        nat[SERVICES].append(f"{_to(port, address, text)} -j {target}")
+    if port.balancer_ips and port.source_ranges:
+        nat[chain_name("KUBE-FW", port)] = [
+            f"-s {source} {_comment(f'{port.full_name} loadbalancer IP')} -j {external}"
+            for source in (*port.source_ranges, *port.balancer_ips)  # the address itself: a node that asks its own
+        ]
     if port.node_port:
         match = f"-p {port.protocol} {_comment(port.full_name)} -m {port.protocol} --dport {port.node_port}"
         nat[NODE_PORTS].append(f"{match} -j {external}")
@@ -176,6 +197,10 @@ def _refuse(refused: list[str], port: Port, match: str, number: int, *, drop: ob
     target = "DROP" if drop else "REJECT --reject-with icmp-port-unreachable"
     text = _comment(f"{port.full_name} {why}")
     refused.append(f"{match} -p {port.protocol} {text} -m {port.protocol} --dport {number} -j {target}")
+
+
+def _to(port: Port, address: str, comment: str) -> str:
+    return f"-d {address}/32 -p {port.protocol} {comment} -m {port.protocol} --dport {port.port}"
 
 
 def _comment(text: str) -> str:

@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 LOCK_WAIT_SECONDS = 5
 TIMEOUT_SECONDS = 60.0
 TABLES = ("nat", "filter")
-_OURS = re.compile(r"-A (KUBE-(?:SERVICES|NODEPORTS|POSTROUTING|MARK-MASQ|FORWARD|FIREWALL|SVC-|SVL-|SEP-|EXT-)\S*) ")
-_OUR_CHAIN = re.compile(
-    r":(KUBE-(?:SERVICES|NODEPORTS|POSTROUTING|MARK-MASQ|FORWARD|FIREWALL|SVC-|SVL-|SEP-|EXT-)\S*) "
+_CHAINS = (
+    r"(KUBE-(?:SERVICES|NODEPORTS|POSTROUTING|MARK-MASQ|FORWARD|FIREWALL|PROXY-FIREWALL|SVC-|SVL-|SEP-|EXT-|FW-)\S*) "
 )
+_OURS, _OUR_CHAIN = re.compile(f"-A {_CHAINS}"), re.compile(f":{_CHAINS}")
 # The proxy lets node ports answer on 127.0.0.1, as upstream's does; KUBE-FIREWALL keeps others from using that.
 SYSCTLS = {
     "net/ipv4/conf/all/route_localnet": "1",

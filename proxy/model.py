@@ -38,6 +38,8 @@ class Port:
     port: int
     node_port: int
     external_ips: tuple[str, ...]
+    balancer_ips: tuple[str, ...]
+    source_ranges: tuple[str, ...]
     affinity_seconds: int
     internal_local: bool
     external_local: bool
@@ -48,6 +50,11 @@ class Port:
     def full_name(self) -> str:
         """`namespace/service:port` as it stands in comments and hashes."""
         return f"{self.namespace}/{self.service}" + (f":{self.name}" if self.name else "")
+
+    @property
+    def outside_ips(self) -> tuple[str, ...]:
+        """All addresses besides the cluster's own."""
+        return tuple(dict.fromkeys((*self.external_ips, *self.balancer_ips)))
 
     @property
     def internal_endpoints(self) -> tuple[Endpoint, ...]:
@@ -77,7 +84,8 @@ def ports(service: JSON, slices: Iterable[JSON], *, node: str) -> list[Port]:
     spec = service["spec"]
     slices = [one for one in slices if one.get("addressType", "IPv4") == "IPv4"]
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    external = [*(spec.get("externalIPs") or ()), *(entry["ip"] for entry in ingress if entry.get("ip"))]
+    balancers = [entry["ip"] for entry in ingress if entry.get("ip") and entry.get("ipMode") != "Proxy"]
+    sources = [one.strip() for one in spec.get("loadBalancerSourceRanges") or () if ":" not in one]
     affinity = 0
     if spec.get("sessionAffinity") == "ClientIP":
         config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
@@ -94,7 +102,9 @@ def ports(service: JSON, slices: Iterable[JSON], *, node: str) -> list[Port]:
                 cluster_ip=spec["clusterIP"],
                 port=port["port"],
                 node_port=port.get("nodePort") or 0,
-                external_ips=tuple(dict.fromkeys(external)),
+                external_ips=tuple(dict.fromkeys(spec.get("externalIPs") or ())),
+                balancer_ips=tuple(dict.fromkeys(balancers)),
+                source_ranges=() if "0.0.0.0/0" in sources else tuple(sources),
                 affinity_seconds=affinity,
                 internal_local=spec.get("internalTrafficPolicy") == "Local",
                 external_local=spec.get("externalTrafficPolicy") == "Local",

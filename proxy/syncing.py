@@ -16,7 +16,7 @@ from apimachinery import kinds, meta
 from apimachinery.meta import JSON
 from componentbase.metrics import METRICS
 from kubeclient.informer import Informer, InformerFactory
-from proxy import iptables, kernel, model
+from proxy import announcing, iptables, kernel, model
 
 log = logging.getLogger(__name__)
 COALESCE_SECONDS = 0.005
@@ -38,6 +38,8 @@ class Proxy:
         self._dirty: set[str] = set()
         self._parts: dict[str, list[iptables.Rules]] = {}
         self._ports: dict[str, list[model.Port]] = {}
+        self._announced: dict[str, set[str]] = {}
+        self._held: set[str] | None = None
         self._applied: iptables.Rules = {}
         self._fingerprint = ""
         self.last_sync = 0.0
@@ -79,7 +81,8 @@ class Proxy:
             self._changed.clear()
             try:
                 await self._sync()
-            except kernel.KernelError as error:
+                await self._announce()
+            except OSError as error:
                 FAILURES.inc()
                 self._applied = {}
                 log.error("writing rules failed, all will be written again in %.0f s: %s", RETRY_SECONDS, error)
@@ -111,12 +114,23 @@ class Proxy:
         for table, chains in wanted.items():
             RULES.labels(table).set(sum(map(len, chains.values())))
 
+    async def _announce(self) -> None:
+        """Holds the load-balancer addresses that are this node's, after the rules for them are there."""
+        wanted = {address for each in self._announced.values() for address in each}
+        if wanted != self._held:
+            self._held = None
+            await asyncio.to_thread(announcing.hold, wanted)
+            self._held = wanted
+
     def _refresh(self, key: str) -> list[tuple[str, int]]:
         """Computes one Service's rules anew; gives the UDP addresses whose tracked flows are stale."""
         service = self._services.get(key)
         before = self._ports.pop(key, [])
         ports = model.ports(service, self._slices.by_index("service", key), node=self._node) if service else []
         self._parts.pop(key, None)
+        self._announced.pop(key, None)
+        if service and (addresses := announcing.addresses_of([service], node=self._node)):
+            self._announced[key] = addresses
         if ports:
             self._ports[key] = ports
             self._parts[key] = [iptables.port_rules(port, self._cluster_cidr) for port in ports]
@@ -131,6 +145,9 @@ class Proxy:
         """Looks now and then whether the kernel still has what was written; whatever was removed is put back."""
         while True:
             await asyncio.sleep(self._verify_seconds)
+            if self._held:  # somebody may have removed the link or an address
+                self._held = None
+                self._changed.set()
             if not self._applied or self._changed.is_set():
                 continue
             applied = self._applied

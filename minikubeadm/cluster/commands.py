@@ -1,6 +1,7 @@
 """`minikubeadm cluster create | delete | start | list | load-image | kubeconfig`."""
 
 import ipaddress
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from minikubeadm import process
 from minikubeadm.cli import run
 from minikubeadm.progress import Progress
 
+BUILT = Path(__file__).resolve().parents[2] / ".build/images.json"
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
@@ -124,7 +126,11 @@ def kubeconfig(name: str) -> None:
 
 
 async def newest_image() -> str:
-    """The node image that was built last."""
+    """The node image of this checkout's last `make images`; elsewhere the one that was built last."""
+    if BUILT.exists() and await process.succeeds(
+        "docker", "image", "inspect", image := json.loads(BUILT.read_text())["node"]
+    ):
+        return str(image)
     argv = ["docker", "images", f"{defaults.IMAGE_PREFIX}/node", "--format", "{{.Repository}}:{{.Tag}}"]
     printed = await process.run(
         *argv, what="asking Docker for node images", hint="is Docker running, and may you use it?"

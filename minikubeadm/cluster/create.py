@@ -206,6 +206,8 @@ async def _init(
 ) -> None:
     argv = ["minikubeadm", "init", "--cluster-name", plan.name, "--node-ip", node.ip, "--token", token.text]
     argv += ["--pod-network-cidr", plan.pod_cidr, "--service-cidr", plan.service_cidr]
+    argv += ["--load-balancer-pool", networks.load_balancer_pool(node.ip)]
+    argv += [] if plan.workers else ["--no-taint"]  # pods need somewhere to run
     show = _steps_only(progress, node.name)
 
     def on_line(line: str) -> None:

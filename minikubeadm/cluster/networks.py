@@ -27,6 +27,13 @@ def name_of(cluster: str) -> str:
     return f"mini-{cluster}"
 
 
+def load_balancer_pool(node_ip: str) -> str:
+    """The part of a node's /24 that Services of type LoadBalancer get; nodes are numbered from 2."""
+    first, last = defaults.LOAD_BALANCER_HOSTS
+    network = Network(f"{node_ip}/24", strict=False)
+    return f"{network[first]}-{network[last]}"
+
+
 def first_free(taken: Iterable[Network], *, within: str = defaults.NODE_NETWORKS) -> Network:
     """The first /24 that overlaps none of the networks taken."""
     others = list(taken)

@@ -113,3 +113,31 @@ def test_a_part_that_is_gone_is_removed_last():
     text = iptables.render(rules(service(), [endpoint_slice("10.244.1.2")]), iptables.static_rules())
     lines = text.splitlines()
     assert lines.index("COMMIT") - lines.index(next(line for line in lines if line.startswith("-X"))) == 2
+
+
+def balanced(**spec):
+    made = service(type="LoadBalancer", node_port=30080, **spec)
+    return {**made, "status": {"loadBalancer": {"ingress": [{"ip": "172.30.0.200", "ipMode": "VIP"}]}}}
+
+
+def test_a_load_balancers_address_leads_to_the_external_chain():
+    made = rules(balanced(), [endpoint_slice("10.244.1.2")])
+    (line,) = [one for one in made["nat"]["KUBE-SERVICES"] if one.startswith("-d 172.30.0.200/32")]
+    assert "loadbalancer IP" in line and "-j KUBE-EXT-" in line
+    assert made["filter"]["KUBE-PROXY-FIREWALL"] == ()
+
+
+def test_source_ranges_let_in_whom_they_name_and_drop_the_rest():
+    made = rules(balanced(loadBalancerSourceRanges=["192.0.2.0/24"]), [endpoint_slice("10.244.1.2")])
+    ((firewall, lines),) = chains(made, prefix="KUBE-FW-").items()
+    assert [line.split()[1] for line in lines] == ["192.0.2.0/24", "172.30.0.200"]
+    (line,) = [one for one in made["nat"]["KUBE-SERVICES"] if one.startswith("-d 172.30.0.200/32")]
+    assert line.endswith(f"-j {firewall}")
+    (dropped,) = made["filter"]["KUBE-PROXY-FIREWALL"]
+    assert dropped.startswith("-d 172.30.0.200/32") and dropped.endswith("-j DROP")
+
+
+def test_an_address_behind_a_proxy_of_its_own_gets_no_rules():
+    given = balanced()
+    given["status"]["loadBalancer"]["ingress"][0]["ipMode"] = "Proxy"
+    assert "172.30.0.200" not in str(rules(given, [endpoint_slice("10.244.1.2")]))
