@@ -27,6 +27,7 @@ from controllers.podgc import PodGarbageCollector
 from controllers.replicaset import ReplicaSetController, ReplicationController
 from controllers.resourcequota import ResourceQuotaController
 from controllers.serviceaccount import RootCAPublisher, ServiceAccountController
+from controllers.statefulset import StatefulSetController
 from controllers.tainteviction import TaintEvictionController
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
     "replicaset-controller": ReplicaSetController,
     "replicationcontroller-controller": ReplicationController,
     "deployment-controller": DeploymentController,
+    "statefulset-controller": StatefulSetController,
     "endpointslice-controller": EndpointSliceController,
     "endpoints-controller": EndpointsController,
     "endpointslice-mirroring-controller": EndpointSliceMirroringController,
@@ -62,6 +64,7 @@ ALIASES = {
     "replicaset": "replicaset-controller",
     "replicationcontroller": "replicationcontroller-controller",
     "deployment": "deployment-controller",
+    "statefulset": "statefulset-controller",
     "endpointslice": "endpointslice-controller",
     "endpoint": "endpoints-controller",
     "endpointslicemirroring": "endpointslice-mirroring-controller",
