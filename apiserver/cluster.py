@@ -1,7 +1,8 @@
 """What the API server itself puts into a cluster: its namespaces, and the `kubernetes` Service with its endpoints.
 
-Done at start, and again from time to time, through the same stores as everybody's writes. The endpoints are those of
-this server's `--advertise-address`; with several servers each adds its own address and a stopping one takes it out.
+Done at start, and again from time to time, through the same stores as everybody's writes. The endpoints are the
+addresses of the servers that are alive (`identity`): a stopping one takes its own out, a crashed one's is taken out by
+the others.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 from apimachinery import errors, kinds, meta
 from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
+from apiserver.identity import RENEW_SECONDS, Identity
 from apiserver.parts import Parts
 from apiserver.registry.strategy import Context
 from apiserver.request import User
@@ -22,7 +24,6 @@ from componentbase import defaults
 
 log = logging.getLogger(__name__)
 
-RECONCILE_SECONDS: Final = 10.0
 _NAMESPACE: Final = "default"
 _NAME: Final = "kubernetes"
 _SELF: Final = User("system:apiserver", groups=("system:masters",))
@@ -76,39 +77,38 @@ def publishable(address: str) -> bool:
 
 
 class Endpoints:
-    """This server's address among the endpoints of the `kubernetes` Service; the others' are left as they are."""
+    """The endpoints of the `kubernetes` Service: this server's address, and those of the others that are alive."""
 
     def __init__(self, parts: Parts, address: str, port: int) -> None:
         self._parts = parts
+        self._identity = Identity(parts, address, port)
         self._address = address
         self._port = port
 
     async def publish(self) -> None:
-        """Add this server."""
-        await self._write(present=True)
+        """Say that this server is alive, and write who is."""
+        await self._identity.renew(context())
+        await self._write({self._address, *await self._identity.others()})
 
     async def withdraw(self) -> None:
         """Take this server out, so that clients go to the others."""
-        await self._write(present=False)
+        await self._identity.withdraw()
+        await self._write(await self._identity.others())
 
-    async def _write(self, *, present: bool) -> None:
+    async def _write(self, addresses: Iterable[str]) -> None:
+        living = sorted(addresses)
         for kind, make in ((kinds.ENDPOINTS, self._endpoints), (kinds.ENDPOINT_SLICE, self._slice)):
 
-            def change(old: JSON | None, make: Callable[[JSON, bool], JSON] = make) -> JSON:
-                wanted = make(old or {}, present)
+            def change(old: JSON | None, make: Callable[[list[str]], JSON] = make) -> JSON:
+                wanted = make(living)
                 if old is None:
                     return wanted
                 return {**old, **wanted, "metadata": {**old["metadata"], "labels": wanted["metadata"]["labels"]}}
 
             await self._parts.resources.store(kind).change(_NAMESPACE, _NAME, change, context())
 
-    def _addresses(self, known: Iterable[str], present: bool) -> list[str]:
-        others = set(known) - {self._address}
-        return sorted(others | {self._address} if present else others)
-
-    def _endpoints(self, old: JSON, present: bool) -> JSON:
-        known = (each["ip"] for subset in old.get("subsets") or () for each in subset.get("addresses") or ())
-        addresses = [{"ip": each} for each in self._addresses(known, present)]
+    def _endpoints(self, living: list[str]) -> JSON:
+        addresses = [{"ip": each} for each in living]
         ports = [{"name": "https", "port": self._port, "protocol": "TCP"}]
         labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
         return {
@@ -118,16 +118,14 @@ class Endpoints:
             "subsets": [{"addresses": addresses, "ports": ports}] if addresses else [],
         }
 
-    def _slice(self, old: JSON, present: bool) -> JSON:
-        known = (address for each in old.get("endpoints") or () for address in each["addresses"])
-        addresses = self._addresses(known, present)
+    def _slice(self, living: list[str]) -> JSON:
         labels = {"kubernetes.io/service-name": _NAME}
         return {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
             "metadata": {"name": _NAME, "namespace": _NAMESPACE, "labels": labels},
             "addressType": "IPv6" if ":" in self._address else "IPv4",
-            "endpoints": [{"addresses": [each], "conditions": {"ready": True}} for each in addresses],
+            "endpoints": [{"addresses": [each], "conditions": {"ready": True}} for each in living],
             "ports": [{"name": "https", "port": self._port, "protocol": "TCP"}],
         }
 
@@ -135,7 +133,7 @@ class Endpoints:
 async def keep(parts: Parts, endpoints: Endpoints | None) -> None:
     """Put back what somebody removed, for as long as the server runs."""
     while True:
-        await asyncio.sleep(RECONCILE_SECONDS)
+        await asyncio.sleep(RENEW_SECONDS)
         try:
             await ensure_namespaces(parts)
             await ensure_service(parts)

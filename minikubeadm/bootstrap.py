@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from componentbase import defaults
-from minikubeadm import tokens
+from minikubeadm import sharedcertificates, tokens
 from minikubeadm.configuration import ClusterConfiguration
 
 JSON = dict[str, Any]
@@ -43,6 +43,8 @@ def node_roles() -> list[JSON]:
         _binding("kubeadm:nodes-kubeadm-config", system, groups=joining),
         _role("kubeadm:kube-proxy", system, "secrets", PROXY_SECRET),
         _binding("kubeadm:kube-proxy", system, groups=joining[:1]),
+        _role("kubeadm:kubeadm-certs", system, "secrets", sharedcertificates.SECRET),
+        _binding("kubeadm:kubeadm-certs", system, groups=joining[:1]),
     ]
 
 

@@ -12,7 +12,7 @@ import click
 from apimachinery.errors import StatusError
 from componentbase import flags
 from kubeclient.errors import ConfigError, Unreachable
-from minikubeadm import tokens
+from minikubeadm import sharedcertificates, tokens
 from minikubeadm.process import StepFailed
 
 
@@ -69,3 +69,11 @@ def token_option(ctx: click.Context, param: click.Parameter, value: str | None) 
         except ValueError as error:
             raise click.BadParameter(str(error)) from error
     return value
+
+
+def certificate_key_option(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Refuse at once what is no certificate key."""
+    try:
+        return value and sharedcertificates.checked(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error

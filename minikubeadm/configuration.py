@@ -8,7 +8,7 @@ import ipaddress
 import json
 import re
 import socket
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +31,7 @@ class ClusterConfiguration:
     endpoint: str = ""  # host:port at which nodes reach the API server
     dns_image: str = ""
     load_balancer_pool: str = ""  # addresses for Services of type LoadBalancer, on the nodes' own network
+    extra_names: tuple[str, ...] = ()  # of the API servers' certificates
 
     @cached_property
     def dns_service_ip(self) -> str:
@@ -70,7 +71,8 @@ class ClusterConfiguration:
     def decode(cls, text: str) -> "ClusterConfiguration":
         """From the ConfigMap; what a newer version may have added is passed over."""
         known = {one.name for one in fields(cls)}
-        return cls(**{key: value for key, value in json.loads(text).items() if key in known})
+        values = {key: value for key, value in json.loads(text).items() if key in known}
+        return cls(**values | {"extra_names": tuple(values.get("extra_names", ()))})
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,6 @@ class NodeConfiguration:
     ip: str
     control_plane: bool = False
     pause_image: str = ""
-    extra_names: tuple[str, ...] = field(default=())
     tainted: bool = True
 
     def problems(self) -> list[str]:

@@ -19,15 +19,16 @@ class Credential:
     file: str
     user: str
     groups: tuple[str, ...] = ()
+    local: bool = False  # talks to the API server of its own machine: it is of no use when that is down
 
 
 def of_control_plane(node: NodeConfiguration) -> Sequence[Credential]:
-    """Who gets a kubeconfig on the first node."""
+    """Who gets a kubeconfig on a control plane."""
     return (
         Credential("admin.conf", "kubernetes-admin", (defaults.ADMINS_GROUP,)),
         Credential("super-admin.conf", "kubernetes-super-admin", (defaults.MASTERS_GROUP,)),
-        Credential("controller-manager.conf", defaults.CONTROLLER_MANAGER_USER),
-        Credential("scheduler.conf", defaults.SCHEDULER_USER),
+        Credential("controller-manager.conf", defaults.CONTROLLER_MANAGER_USER, local=True),
+        Credential("scheduler.conf", defaults.SCHEDULER_USER, local=True),
         Credential("proxy.conf", defaults.PROXY_USER),
         Credential("kubelet.conf", f"{defaults.NODE_USER_PREFIX}{node.name}", (defaults.NODES_GROUP,)),
     )
@@ -38,7 +39,7 @@ def create_certificates(cluster: ClusterConfiguration, node: NodeConfiguration, 
     names = pkilayout.Names(
         node.name,
         ips=(node.ip,),
-        extra=(*node.extra_names, cluster.endpoint.rpartition(":")[0]),
+        extra=(*cluster.extra_names, cluster.endpoint.rpartition(":")[0]),
         cluster_domain=cluster.domain,
         api_service_ip=cluster.api_service_ip,
     )
@@ -55,7 +56,7 @@ def create_kubeconfigs(cluster: ClusterConfiguration, node: NodeConfiguration, d
         pair = pki.issue(ca, credential.user, organizations=credential.groups, client=True)
         write_kubeconfig(
             directory / credential.file,
-            server=f"https://{cluster.endpoint}",
+            server=f"https://{node.ip}:{defaults.API_PORT}" if credential.local else f"https://{cluster.endpoint}",
             ca_data=ca.certificate_pem,
             user=credential.user,
             cluster=cluster.name,

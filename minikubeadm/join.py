@@ -1,4 +1,4 @@
-"""`minikubeadm join`: this machine becomes a worker of a cluster that it knows only by address, token and pin.
+"""`minikubeadm join`: this machine becomes a node of a cluster that it knows only by address, token and pin.
 
 Discovery trusts nobody at first: `cluster-info` is read from whoever answers at the address; it counts only if it is
 signed with the token's secret, and only if the authority in it has the pinned key. Then the connection is made again
@@ -18,7 +18,7 @@ from componentbase import defaults, pki
 from kubeclient.config import ClientConfig, write_kubeconfig
 from kubeclient.errors import Unreachable
 from kubeclient.rest import Client
-from minikubeadm import api, bootstrap, host, preflight, tokens, units
+from minikubeadm import api, bootstrap, controlplane, host, preflight, sharedcertificates, tokens, units
 from minikubeadm.configuration import ClusterConfiguration, NodeConfiguration
 from minikubeadm.process import StepFailed
 from minikubeadm.progress import Progress
@@ -35,10 +35,14 @@ async def join(
     pins: Sequence[str],
     node: NodeConfiguration,
     *,
+    certificate_key: str = "",
     progress: Progress,
     ignore: Sequence[str] = (),
 ) -> None:
-    """Bring the node up; StepFailed says which step did not work."""
+    """Bring the node up, as a control plane with the key of the certificates that those share.
+
+    StepFailed says which step did not work.
+    """
     if problems := node.problems():
         raise StepFailed("the configuration is not valid", output="\n".join(problems))
     async with progress.step("preflight checks"):
@@ -48,6 +52,11 @@ async def join(
         client_config = ClientConfig(f"https://{endpoint}", ca_data=ca_pem, token=token.text)
         async with Client(client_config, user_agent="minikubeadm") as client:
             cluster, proxy_kubeconfig = await _read(client)
+            if node.control_plane:
+                await sharedcertificates.download(client, certificate_key, DIRECTORY)
+    if node.control_plane:
+        await controlplane.join(cluster, node, progress=progress)
+        return
     async with progress.step("kubelet and proxy started as systemd units"):
         _write(endpoint, ca_pem, token, cluster, proxy_kubeconfig)
         await host.configure()

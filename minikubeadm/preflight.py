@@ -48,11 +48,11 @@ async def systemd(node: NodeConfiguration) -> list[str]:
 
 async def programs(node: NodeConfiguration) -> list[str]:
     """What our services call must be installed."""
-    wanted = (*_PROGRAMS, "etcd") if node.control_plane else _PROGRAMS
+    wanted = (*_PROGRAMS, "etcd", "etcdctl") if node.control_plane else _PROGRAMS
     missing = [name for name in wanted if not shutil.which(name)]
     if not missing:
         return []
-    packages = "docker.io iptables iproute2 conntrack containernetworking-plugins etcd-server"
+    packages = "docker.io iptables iproute2 conntrack containernetworking-plugins etcd-server etcd-client"
     return [f"not found: {', '.join(missing)}; on Debian: apt-get install {packages}"]
 
 

@@ -9,9 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 _KEPT_CHARACTERS = 4000
-
-
-_TOKEN = re.compile(r"\b([a-z0-9]{6})\.[a-z0-9]{16}\b")
+_SECRETS = re.compile(r"\b([a-z0-9]{6}\.)[a-z0-9]{16}\b|(--certificate-key[ =])\w+")
 
 
 class StepFailed(Exception):
@@ -25,7 +23,7 @@ class StepFailed(Exception):
         self.hint = hint
 
     def report(self) -> str:
-        """The failure as an administrator reads it, without the secret half of a bootstrap token."""
+        """The failure as an administrator reads it, without secrets (of bootstrap tokens, certificate keys)."""
         lines = [f"failed: {self.what}"]
         if self.command:
             lines.append(f"  it ran:     {shlex.join(self.command)}")
@@ -35,7 +33,7 @@ class StepFailed(Exception):
             lines += ["  it printed:", *(f"    {line}" for line in shown)]
         if self.hint:
             lines.append(f"  what to do: {self.hint}")
-        return _TOKEN.sub(r"\1.<redacted>", "\n".join(lines))
+        return _SECRETS.sub(lambda found: f"{found[1] or found[2]}<redacted>", "\n".join(lines))
 
 
 def _without_repeats(lines: Sequence[str]) -> list[str]:

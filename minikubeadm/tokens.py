@@ -10,6 +10,7 @@ import json
 import re
 import secrets
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from kubeclient.rest import Client
 JSON = dict[str, Any]
 TOKEN_FORMAT = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 SECRET_TYPE = "bootstrap.kubernetes.io/token"
+USAGES = ("authentication", "signing")
 DEFAULT_TTL = timedelta(hours=24)
 _ALPHABET = string.ascii_lowercase + string.digits
 
@@ -58,14 +60,13 @@ def _expires(ttl: timedelta | None) -> datetime | None:
     return datetime.now(UTC).replace(microsecond=0) + ttl if ttl else None
 
 
-def secret_for(token: Token) -> JSON:
-    """The Secret that makes a token valid."""
+def secret_for(token: Token, *, usages: Sequence[str] = USAGES) -> JSON:
+    """The Secret that makes a token valid for its usages."""
     fields = {
         "token-id": token.id,
         "token-secret": token.secret,
-        "usage-bootstrap-authentication": "true",
-        "usage-bootstrap-signing": "true",
-        "auth-extra-groups": defaults.BOOTSTRAPPERS_GROUP,
+        **{f"usage-bootstrap-{usage}": "true" for usage in usages},
+        "auth-extra-groups": defaults.BOOTSTRAPPERS_GROUP if usages else "",
         "description": token.description,
         "expiration": token.expires.strftime("%Y-%m-%dT%H:%M:%SZ") if token.expires else "",
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from componentbase import defaults, pki
-from minikubeadm import process
+from minikubeadm import etcdmembers, process
 from minikubeadm.configuration import CONTROL_PLANE_TAINT, ClusterConfiguration, NodeConfiguration
 
 UNIT_DIRECTORY = Path("/etc/systemd/system")
@@ -62,18 +62,23 @@ def _python(module: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", module)
 
 
-def etcd(node: NodeConfiguration) -> Unit:
-    """etcd, for clients on this machine and peers elsewhere, both with certificates."""
-    client = f"https://127.0.0.1:{defaults.ETCD_CLIENT_PORT},https://{node.ip}:{defaults.ETCD_CLIENT_PORT}"
-    peer = f"https://{node.ip}:{defaults.ETCD_PEER_PORT}"
+def etcd(node: NodeConfiguration, *, joining: str = "") -> Unit:
+    """etcd, for clients on this machine and peers elsewhere, both with certificates.
+
+    `joining` names all members of a cluster that this one was added to. etcd looks at it only while it has no data.
+    """
+    client, peer = etcdmembers.client_url(node.ip), etcdmembers.peer_url(node.ip)
     flags = {
         "name": node.name,
         "data-dir": "/var/lib/etcd",
-        "listen-client-urls": client,
-        "advertise-client-urls": f"https://{node.ip}:{defaults.ETCD_CLIENT_PORT}",
+        "listen-client-urls": f"{etcdmembers.client_url('127.0.0.1')},{client}",
+        "advertise-client-urls": client,
         "listen-peer-urls": peer,
         "initial-advertise-peer-urls": peer,
-        "initial-cluster": f"{node.name}={peer}",
+        "initial-cluster": joining or f"{node.name}={peer}",
+        "initial-cluster-state": "existing" if joining else "new",
+        "heartbeat-interval": "200",  # members on one loaded machine shall not take each other for dead
+        "election-timeout": "2000",
         "client-cert-auth": "true",
         "cert-file": f"{_PKI}/etcd/server.crt",
         "key-file": f"{_PKI}/etcd/server.key",
@@ -94,7 +99,7 @@ def etcd(node: NodeConfiguration) -> Unit:
 def apiserver(cluster: ClusterConfiguration, node: NodeConfiguration) -> Unit:
     """The API server over the etcd of the same machine."""
     flags = {
-        "etcd-servers": f"https://127.0.0.1:{defaults.ETCD_CLIENT_PORT}",
+        "etcd-servers": etcdmembers.client_url("127.0.0.1"),
         "etcd-cafile": f"{_PKI}/etcd/ca.crt",
         "etcd-certfile": f"{_PKI}/apiserver-etcd-client.crt",
         "etcd-keyfile": f"{_PKI}/apiserver-etcd-client.key",
@@ -187,9 +192,9 @@ def proxy(cluster: ClusterConfiguration, node: NodeConfiguration) -> Unit:
     return Unit("mini-proxy", "proxy", _python("proxy"), flags, ("mini-apiserver.service",))
 
 
-def control_plane(cluster: ClusterConfiguration, node: NodeConfiguration) -> list[Unit]:
+def control_plane(cluster: ClusterConfiguration, node: NodeConfiguration, *, joining: str = "") -> list[Unit]:
     """The services of the control plane, in the order in which they start."""
-    return [etcd(node), apiserver(cluster, node), controller_manager(cluster), scheduler()]
+    return [etcd(node, joining=joining), apiserver(cluster, node), controller_manager(cluster), scheduler()]
 
 
 def agents(cluster: ClusterConfiguration, node: NodeConfiguration) -> list[Unit]:

@@ -43,6 +43,7 @@ def cluster() -> None:
 
 @cluster.command()
 @name_option
+@click.option("--control-planes", default=1, show_default=True, type=click.IntRange(1, 7), help="Odd: etcd's members")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(0, 100))
 @click.option("--image", default="", help="Node image [the newest one that was built]")
 @click.option("--pod-network-cidr", "pod_cidr", default=defaults.POD_CIDR, show_default=True, callback=_range)
@@ -52,7 +53,7 @@ def cluster() -> None:
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="Write the cluster's kubeconfig to this file")
 @click.option("--retain", is_flag=True, help="Keep the nodes when a step fails, to look at them")
 def create(kubeconfig: Path | None, image: str, **options: Any) -> None:
-    """Make a control plane and workers as containers, and run init and join in them."""
+    """Make control planes and workers as containers, and run init and join in them."""
     from minikubeadm.cluster import create as module
 
     async def work() -> None:
@@ -61,7 +62,7 @@ def create(kubeconfig: Path | None, image: str, **options: Any) -> None:
         await module.create(plan, progress=progress)
         if kubeconfig:
             pki.write_file(kubeconfig, (await module.kubeconfig(plan.name)).encode(), mode=0o600)
-        click.echo(f"cluster {plan.name} is up: {plan.workers + 1} nodes in {progress.seconds:.1f} s")
+        click.echo(f"cluster {plan.name} is up: {plan.control_planes + plan.workers} nodes in {progress.seconds:.1f} s")
         if not kubeconfig:
             click.echo(f"  minikubeadm cluster kubeconfig --name {plan.name} > {plan.name}.conf")
             click.echo(f"  export KUBECONFIG=$PWD/{plan.name}.conf; minikubectl get nodes")

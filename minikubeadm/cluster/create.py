@@ -6,7 +6,7 @@ Each step is its own action. When one fails, what exists is removed again, unles
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from apimachinery import kinds, meta
 from componentbase import defaults, pki
 from kubeclient.config import ClientConfig, load_kubeconfig
 from kubeclient.rest import Client
-from minikubeadm import api, process, tokens
-from minikubeadm.cluster import networks, nodes
+from minikubeadm import api, process, sharedcertificates, tokens
+from minikubeadm.cluster import balancer, networks, nodes
 from minikubeadm.process import StepFailed
 from minikubeadm.progress import Progress
 
@@ -35,6 +35,7 @@ class Plan:
     name: str
     workers: int
     image: str
+    control_planes: int = 1
     pod_cidr: str = defaults.POD_CIDR
     service_cidr: str = defaults.SERVICE_CIDR
     api_port: int = 0
@@ -45,6 +46,16 @@ class Plan:
     def ranges(self) -> list[str]:
         """Pod and Service addresses."""
         return [self.pod_cidr, self.service_cidr]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How the further nodes get in: where, with which token, and control planes with the key to what they share."""
+
+    endpoint: str
+    token: tokens.Token
+    certificate_key: str = ""
+    control_plane_options: tuple[str, ...] = ()
 
 
 async def create(plan: Plan, *, progress: Progress) -> None:
@@ -87,13 +98,16 @@ async def start(name: str, *, progress: Progress) -> None:
 
 
 async def kubeconfig(name: str, *, context: str = "") -> str:
-    """admin.conf of a cluster for this machine, where its API server is published on loopback."""
-    control_plane = f"{name}-control-plane"
-    if not any(node["name"] == control_plane for node in await nodes.listed(name)):
+    """admin.conf of a cluster for this machine, where its API server, or the balancer, is published on loopback."""
+    there = await nodes.listed(name)
+    control_planes = [node for node in there if node["role"] == nodes.CONTROL_PLANE]
+    if not control_planes:
         raise StepFailed(f"there is no cluster {name}", hint="`minikubeadm cluster list` shows them")
+    control_plane = next((node for node in control_planes if node["state"] == "running"), control_planes[0])["name"]
+    published = next((node["name"] for node in there if node["role"] == nodes.BALANCER), control_plane)
     document = yaml.safe_load(await nodes.read(control_plane, ADMIN))
     argv = ["docker", "inspect", "--format", '{{(index (index .HostConfig.PortBindings "6443/tcp") 0).HostPort}}']
-    port = (await process.run(*argv, control_plane, what="asking for the API server's port")).strip()
+    port = (await process.run(*argv, published, what="asking for the API server's port")).strip()
     title = context or f"mini-{name}"
     user = f"{title}-admin"
     document["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
@@ -106,7 +120,7 @@ async def kubeconfig(name: str, *, context: str = "") -> str:
 
 async def load_image(name: str, image: str, *, progress: Progress) -> None:
     """Copy an image of this machine's Docker into every node, one stream for each."""
-    listed = [node["name"] for node in await nodes.listed(name)]
+    listed = [node["name"] for node in await nodes.listed(name) if node["role"] != nodes.BALANCER]
     if not listed:
         raise StepFailed(f"there is no cluster {name}", hint="`minikubeadm cluster list` shows them")
     if not await process.succeeds("docker", "image", "inspect", image):
@@ -160,31 +174,48 @@ async def _bring_up(plan: Plan, subnet: networks.Network, progress: Progress) ->
     async with progress.step("routes that keep pod addresses on this machine"):
         await networks.guard(plan.ranges, plan.image)
     made = _nodes(plan, subnet)
-    async with progress.step(f"{len(made)} node containers booted"):
+    control_planes, workers, balancers = (
+        [node for node in made if node.role == role] for role in (nodes.CONTROL_PLANE, nodes.WORKER, nodes.BALANCER)
+    )
+    async with progress.step(f"{len(made)} containers booted"):
         allowed = await nodes.allowed_capabilities()
-        await together(nodes.start(node, allowed) for node in made)
-    token = tokens.new()
-    control_plane, workers = made[0], made[1:]
-    # Workers set out as soon as there is an authority to pin, and wait for the API server in their own discovery.
-    certified = asyncio.Event()
-    async with progress.step(f"control plane up, {len(workers)} workers joined"):
         await together(
             [
-                _init(plan, control_plane, token, progress, certified),
-                _join(control_plane, workers, token, progress, certified),
+                *(nodes.start(node, allowed) for node in control_planes + workers),
+                *(balancer.start(node, control_planes) for node in balancers),
             ]
         )
+    first = control_planes[0]
+    admission = Admission(
+        endpoint=f"{(*balancers, first)[0].ip}:{defaults.API_PORT}",
+        token=tokens.new(),
+        certificate_key=sharedcertificates.new_key() if balancers else "",
+        control_plane_options=() if workers else ("--no-taint",),  # pods need somewhere to run
+    )
+    # The others set out as soon as there is an authority to pin, and wait for the API server in their own discovery.
+    certified = asyncio.Event()
+    joining = [*control_planes[1:], *workers]
+    async with progress.step(f"control plane up, {len(joining)} further nodes joined"):
+        await together(
+            [
+                _init(plan, first, admission, progress, certified),
+                _join(first, joining, admission, progress, certified),
+            ]
+        )
+    nodes_made = control_planes + workers
     document = await kubeconfig(plan.name)
     if plan.wait_seconds:
-        async with progress.step(f"{len(made)} nodes Ready"):
-            await wait_ready(document, [node.name for node in made], timeout_seconds=plan.wait_seconds)
+        async with progress.step(f"{len(nodes_made)} nodes Ready"):
+            await wait_ready(document, [node.name for node in nodes_made], timeout_seconds=plan.wait_seconds)
 
 
 def _nodes(plan: Plan, subnet: ipaddress.IPv4Network) -> list[nodes.Node]:
-    """The nodes with their addresses: Docker's gateway has the first, the control plane the second."""
+    """The containers with their addresses: Docker's gateway has the first, the first control plane the second."""
     made = []
-    for number, (name, role) in enumerate(nodes.names(plan.name, plan.workers), start=2):
-        port = (plan.api_port or _some_free_port()) if role == nodes.CONTROL_PLANE else 0
+    names = nodes.names(plan.name, control_planes=plan.control_planes, workers=plan.workers)
+    published = nodes.BALANCER if plan.control_planes > 1 else nodes.CONTROL_PLANE
+    for number, (name, role) in enumerate(names, start=2):
+        port = (plan.api_port or _some_free_port()) if role == published else 0
         made.append(
             nodes.Node(
                 name=name,
@@ -202,12 +233,14 @@ def _nodes(plan: Plan, subnet: ipaddress.IPv4Network) -> list[nodes.Node]:
 
 
 async def _init(
-    plan: Plan, node: nodes.Node, token: tokens.Token, progress: Progress, certified: asyncio.Event
+    plan: Plan, node: nodes.Node, admission: Admission, progress: Progress, certified: asyncio.Event
 ) -> None:
-    argv = ["minikubeadm", "init", "--cluster-name", plan.name, "--node-ip", node.ip, "--token", token.text]
+    argv = ["minikubeadm", "init", "--cluster-name", plan.name, "--node-ip", node.ip, "--token", admission.token.text]
     argv += ["--pod-network-cidr", plan.pod_cidr, "--service-cidr", plan.service_cidr]
     argv += ["--load-balancer-pool", networks.load_balancer_pool(node.ip)]
-    argv += [] if plan.workers else ["--no-taint"]  # pods need somewhere to run
+    argv += ["--control-plane-endpoint", admission.endpoint, *admission.control_plane_options]
+    if admission.certificate_key:
+        argv += ["--upload-certs", "--certificate-key", admission.certificate_key]
     show = _steps_only(progress, node.name)
 
     def on_line(line: str) -> None:
@@ -219,18 +252,23 @@ async def _init(
 
 
 async def _join(
-    control_plane: nodes.Node,
-    workers: list[nodes.Node],
-    token: tokens.Token,
+    first: nodes.Node,
+    joining: Sequence[nodes.Node],
+    admission: Admission,
     progress: Progress,
     certified: asyncio.Event,
 ) -> None:
     await certified.wait()
-    authority = await nodes.read(control_plane.name, f"{defaults.PKI_DIRECTORY}/ca.crt")
+    authority = await nodes.read(first.name, f"{defaults.PKI_DIRECTORY}/ca.crt")
     pin = pki.certificate_hash(x509.load_pem_x509_certificate(authority.encode()))
-    argv = ["minikubeadm", "join", f"{control_plane.ip}:{defaults.API_PORT}", "--token", token.text]
-    argv += ["--discovery-token-ca-cert-hash", pin, "--node-ip"]
-    await together(_run_in(node, [*argv, node.ip], _steps_only(progress, node.name)) for node in workers)
+    argv = ["minikubeadm", "join", admission.endpoint, "--token", admission.token.text]
+    argv += ["--discovery-token-ca-cert-hash", pin]
+    also = ["--control-plane", "--certificate-key", admission.certificate_key, *admission.control_plane_options]
+
+    def command(node: nodes.Node) -> list[str]:
+        return [*argv, "--node-ip", node.ip, *(also if node.role == nodes.CONTROL_PLANE else ())]
+
+    await together(_run_in(node, command(node), _steps_only(progress, node.name)) for node in joining)
 
 
 async def _run_in(node: nodes.Node, argv: list[str], on_line: Callable[[str], None]) -> None:

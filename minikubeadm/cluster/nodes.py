@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from componentbase import defaults
 from minikubeadm import process
 
 CLUSTER_LABEL = "mini-kubernetes.cluster"
 ROLE_LABEL = "mini-kubernetes.role"
-CONTROL_PLANE, WORKER = "control-plane", "worker"
+CONTROL_PLANE, WORKER, BALANCER = "control-plane", "worker", "external-load-balancer"
 # By number, as in linux/capability.h.
 CAPABILITIES = (
     "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
@@ -40,13 +41,17 @@ class Node:
     image: str
     pod_cidr: str
     service_cidr: str
-    api_port: int = 0  # published on 127.0.0.1, of the control plane only
+    api_port: int = 0  # published on 127.0.0.1, of the container that clients talk to only
 
 
-def names(cluster: str, workers: int) -> list[tuple[str, str]]:
-    """(name, role) of every node: `<cluster>-control-plane`, `<cluster>-worker`, `<cluster>-worker2`, ..."""
-    listed = [(f"{cluster}-control-plane", CONTROL_PLANE)]
-    return listed + [(f"{cluster}-worker{number if number > 1 else ''}", WORKER) for number in range(1, workers + 1)]
+def names(cluster: str, *, control_planes: int, workers: int) -> list[tuple[str, str]]:
+    """(name, role) of every container: `<cluster>-control-plane`, `<cluster>-worker`, `<cluster>-worker2`, ...
+
+    With several control planes there is one more, their balancer, named as kind names it.
+    """
+    counts = ((CONTROL_PLANE, control_planes), (WORKER, workers), (BALANCER, int(control_planes > 1)))
+    numbered = ((role, number) for role, count in counts for number in range(1, count + 1))
+    return [(f"{cluster}-{role}{number if number > 1 else ''}", role) for role, number in numbered]
 
 
 def capabilities(bounding_set: int, docker_version: str) -> list[str]:
@@ -80,12 +85,14 @@ def command(node: Node, capabilities: Sequence[str]) -> list[str]:
     argv += ["--tmpfs", "/run:exec", "--tmpfs", "/tmp:exec", "--volume", "/var/lib/docker", "--volume", "/var/lib/etcd"]
     argv += ["--volume", "/var/lib/kubelet", "--env", "container=docker"]
     argv += ["--env", f"MINI_CLUSTER_RANGES={node.pod_cidr} {node.service_cidr}"]
-    argv += ["--stop-signal", "SIGRTMIN+3", "--restart", "unless-stopped"]
-    argv += ["--network", node.network, "--ip", node.ip]
+    return [*argv, "--stop-signal", "SIGRTMIN+3", *placement(node), node.image]
+
+
+def placement(node: Node) -> list[str]:
+    """The options of `docker run` that say where a container of a cluster is, and whose."""
+    argv = ["--restart", "unless-stopped", "--network", node.network, "--ip", node.ip]
     argv += ["--label", f"{CLUSTER_LABEL}={node.cluster}", "--label", f"{ROLE_LABEL}={node.role}"]
-    if node.api_port:
-        argv += ["--publish", f"127.0.0.1:{node.api_port}:6443"]
-    return [*argv, node.image]
+    return [*argv, "--publish", f"127.0.0.1:{node.api_port}:{defaults.API_PORT}"] if node.api_port else argv
 
 
 async def start(node: Node, capabilities: Sequence[str]) -> None:

@@ -102,28 +102,37 @@ class Cluster:
         items = self.get("pods", "-n", namespace, "-l", selector)["items"]
         return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
+    def in_node(self, node: str, script: str) -> str:
+        """Run a shell script in a node."""
+        return run("docker", "exec", node, "sh", "-c", script)
+
     def exec(self, namespace: str, pod: str, *command: str) -> str:
         """Run a command in a pod's container."""
         return self.kubectl("exec", "-n", namespace, pod, "--", *command)
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A control plane and two workers, all Ready."""
+def borrowed(given: str, name: str, folder: Path, *options: str) -> Iterator[Cluster]:
+    """The cluster that was given by name, which stays; else one made with `cluster create`'s options, and removed."""
     program = os.environ.get("KUBECTL") or shutil.which("kubectl")
     if not program:
         pytest.fail("no kubectl: `KUBECTL=$(deploy/kubectl.sh)`", pytrace=False)
-    given = os.environ.get("E2E_CLUSTER")
-    name = given or f"e2e-{secrets.token_hex(2)}"
-    kubeconfig = tmp_path_factory.mktemp("kubeconfig") / f"{name}.conf"
+    name = given or name
+    kubeconfig = folder / f"{name}.conf"
     if not given:
-        print(minikubeadm("cluster", "create", "--name", name, "--workers", "2"))
+        print(minikubeadm("cluster", "create", "--name", name, *options))
     try:
         kubeconfig.write_text(minikubeadm("cluster", "kubeconfig", "--name", name))
         yield Cluster(name, kubeconfig, program)
     finally:
         if not given:
             minikubeadm("cluster", "delete", "--name", name)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A control plane and two workers, all Ready."""
+    folder = tmp_path_factory.mktemp("kubeconfig")
+    yield from borrowed(os.environ.get("E2E_CLUSTER", ""), f"e2e-{secrets.token_hex(2)}", folder, "--workers", "2")
 
 
 @pytest.fixture

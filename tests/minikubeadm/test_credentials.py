@@ -10,8 +10,8 @@ from kubeclient.config import load_kubeconfig
 from minikubeadm import credentials
 from minikubeadm.configuration import ClusterConfiguration, NodeConfiguration
 
-CLUSTER = ClusterConfiguration(endpoint="192.0.2.2:6443")
-NODE = NodeConfiguration(name="n", ip="192.0.2.2", control_plane=True, extra_names=("api.example.com",))
+CLUSTER = ClusterConfiguration(endpoint="192.0.2.9:6443", extra_names=("api.example.com",))
+NODE = NodeConfiguration(name="n", ip="192.0.2.2", control_plane=True)
 
 
 def _made(directory: Path) -> None:
@@ -24,7 +24,7 @@ def test_every_kubeconfig_reaches_the_api_server_as_its_own_user(tmp_path: Path)
     users = {}
     for credential in credentials.of_control_plane(NODE):
         config = load_kubeconfig(tmp_path / credential.file)
-        assert config.server == "https://192.0.2.2:6443"
+        assert config.server == ("https://192.0.2.2:6443" if credential.local else "https://192.0.2.9:6443")
         subject = x509.load_pem_x509_certificate(config.certificate_data).subject
         users[credential.file] = subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
     assert users["kubelet.conf"] == "system:node:n"
@@ -45,7 +45,7 @@ def test_the_api_servers_certificate_bears_all_its_names(tmp_path: Path) -> None
         names.get_values_for_type(x509.DNSName)
     )
     addresses = {str(one) for one in names.get_values_for_type(x509.IPAddress)}
-    assert {"192.0.2.2", "127.0.0.1", "10.96.0.1"} <= addresses
+    assert {"192.0.2.2", "192.0.2.9", "127.0.0.1", "10.96.0.1"} <= addresses
 
 
 def test_what_is_there_is_kept(tmp_path: Path) -> None:

@@ -9,11 +9,19 @@ NODE = nodes.Node(
 
 
 def test_nodes_are_named_after_their_cluster_and_role() -> None:
-    assert nodes.names("c", 3) == [
+    assert nodes.names("c", control_planes=1, workers=3) == [
         ("c-control-plane", "control-plane"),
         ("c-worker", "worker"),
         ("c-worker2", "worker"),
         ("c-worker3", "worker"),
+    ]
+
+
+def test_several_control_planes_have_a_balancer_named_as_kind_names_it() -> None:
+    assert nodes.names("c", control_planes=2, workers=0) == [
+        ("c-control-plane", "control-plane"),
+        ("c-control-plane2", "control-plane"),
+        ("c-external-load-balancer", "external-load-balancer"),
     ]
 
 

@@ -46,3 +46,9 @@ def test_a_failure_never_shows_a_bootstrap_tokens_secret() -> None:
     report = StepFailed("joining", command=["minikubeadm", "join", "--token", token], output=token).report()
     assert "0123456789abcdef" not in report
     assert "--token abcdef.<redacted>" in report.replace("'", "")
+
+
+def test_a_failure_never_shows_a_certificate_key() -> None:
+    key = "0f" * 32
+    report = StepFailed("joining", command=["minikubeadm", "join", "--certificate-key", key]).report()
+    assert key not in report
