@@ -4,6 +4,7 @@ PYTHON := .venv/bin/python
 PACKAGES := apimachinery componentbase kubeclient apiserver scheduler controllers kubelet proxy clusterdns minikubectl minikubeadm
 CLUSTER ?= demo
 ROUNDS ?= 5
+MINUTES ?= 60
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .DEFAULT_GOAL := help
 
@@ -59,10 +60,12 @@ bench: images ## measure the API server (PEER=DIR: beside the real one that benc
 	@$(PYTHON) -m bench $(if $(PEER),--peer $(PEER)) --json .build/bench.json
 	@$(PYTHON) -m bench.cluster
 
-soak: images ## the e2e tests that kill nodes and services, ROUNDS times over
+soak: images ## an hour (MINUTES) of the history checker, then kills under updates and lost nodes, ROUNDS times over
+	@HISTORY_MINUTES=$(MINUTES) $(PYTHON) -m pytest tests/chaos/test_history.py -s
 	@for round in $$(seq $(ROUNDS)); do \
 	    echo "soak: round $$round of $(ROUNDS)"; \
-	    KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest tests/e2e/test_recovery.py || exit 1; \
+	    CHAOS_SECONDS=120 KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest -s \
+	        tests/e2e/test_recovery.py tests/e2e/test_updates_under_kills.py || exit 1; \
 	done
 
 clean: ## forget what was built (images stay)

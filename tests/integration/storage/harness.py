@@ -10,7 +10,10 @@ from aetcd import rpc
 
 from apimachinery import kinds
 from apiserver.storage import Entry, Limits, Storage, Watcher, WatchEvent
+from apiserver.storage.cache import Stores
 from apiserver.storage.etcd import Etcd
+from apiserver.storage.feeding import read_commit, revisions
+from tests.fixtures.history import Change
 
 KINDS = (kinds.POD, kinds.CONFIG_MAP, kinds.SERVICE, kinds.LEASE, kinds.CORE_EVENT)
 WAIT_SECONDS = 20.0
@@ -155,6 +158,26 @@ class Proxy:
                 writer.write(data)
                 await writer.drain()
         raise ConnectionResetError
+
+
+async def full_history(endpoints: Sequence[str], identify: Callable[[bytes], str], *, first: int = 1) -> list[Change]:
+    """What etcd itself says that happened to ConfigMaps, from revision `first` on; `identify` tells bodies apart."""
+    found: list[Change] = []
+    stores = Stores(Limits())
+    stores.of(kinds.CONFIG_MAP)
+    async with bare_etcd(endpoints) as bare:
+        now = await bare.revision()
+        if now < max(first, 2):
+            return found
+        async for events in bare.watch(first):
+            for revision, some in revisions(events):
+                made = read_commit(revision, some, stores)
+                for change in made.changes:
+                    uid = "" if change.deleted else identify(change.source.body(1))  # type: ignore[union-attr]
+                    found.append(Change(made.version(change), change.key, uid))
+            if events[-1].kv.mod_revision >= now:
+                return found
+    return found
 
 
 SMALL = Limits(ring_events=1, ring_revisions=1)

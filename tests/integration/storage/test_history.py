@@ -15,11 +15,9 @@ from apimachinery import kinds
 from apimachinery.errors import Expired, StatusError
 from apimachinery.resourceversion import LAST_PLACE
 from apiserver.storage import Limits, Storage, StorageConflict, StorageExists, commit
-from apiserver.storage.cache import Stores
-from apiserver.storage.feeding import read_commit, revisions
 from tests.fixtures.etcd import Cluster, running_etcd
-from tests.integration.storage.harness import Proxy, bare_etcd, config_map, key_of, storage_over
-from tests.integration.storage.history import Change, Read, Recorder, Watch, Write, check
+from tests.fixtures.history import Change, Read, Recorder, Watch, Write, check
+from tests.integration.storage.harness import Proxy, config_map, full_history, key_of, storage_over
 
 KEYS = [key_of(f"k{index}") for index in range(6)]
 SECONDS = float(os.environ.get("HISTORY_SECONDS", "8"))
@@ -80,26 +78,6 @@ async def follow(servers: list[Storage], recorder: Recorder, dice: random.Random
                 watch.restarts.append(since)
             finally:
                 watcher.close()
-
-
-async def full_history(cluster: Cluster) -> list[Change]:
-    """What etcd itself says that happened, from the first revision on."""
-    found: list[Change] = []
-    stores = Stores(Limits())
-    stores.of(kinds.CONFIG_MAP)
-    async with bare_etcd(cluster.endpoints) as bare:
-        now = await bare.revision()
-        if now == 1:
-            return found
-        async for events in bare.watch(1):
-            for revision, some in revisions(events):
-                made = read_commit(revision, some, stores)
-                for change in made.changes:
-                    uid = "" if change.deleted else uid_of(change.source.body(1))  # type: ignore[union-attr]
-                    found.append(Change(made.version(change), change.key, uid))
-            if events[-1].kv.mod_revision >= now:
-                return found
-    return found
 
 
 async def run(cluster: Cluster, seed: int, faults: Callable[[random.Random, list[Proxy]], None]) -> Recorder:
@@ -174,7 +152,7 @@ async def test_rule_06_history_with_lost_connections_and_members(
         for index in down:
             cluster.members[index].start()
             cluster.members[index].wait_healthy()
-        history = await full_history(cluster)
+        history = await full_history(cluster.endpoints, uid_of)
     acknowledged = sum(write.version > 0 for write in recorder.writes)
     seen = sum(len(watch.events) for watch in recorder.watches)
     print(f"{len(history)} changes, {acknowledged} acknowledged, {len(recorder.reads)} reads, {seen} events watched")

@@ -1,0 +1,1 @@
+"""Faults for a cluster of node containers: made on purpose, always undone, and told as a timeline."""
