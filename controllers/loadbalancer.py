@@ -164,7 +164,8 @@ class LoadBalancerController:
         return taken
 
     async def _write(self, service: JSON, made: JSON) -> None:
-        await objects.patch_status(self._context.client, kinds.SERVICE, service, made)
+        if made != service.get("status"):
+            await self._context.client.update(kinds.SERVICE, {**service, "status": made}, subresource="status")
 
     def _event(self, service: JSON, type_: str, reason: str, message: str) -> None:
         self._context.events.named(COMPONENT).event(service, type_, reason, message)
