@@ -1,4 +1,4 @@
-"""`minikubeadm`: init, join, reset, token, and clusters of node containers.
+"""`minikubeadm`: init, join, reset, token, clusters of node containers, and a control plane without nodes.
 
 Modules of a command are imported when it runs: `--help` and the short commands of a cluster's bring-up stay quick.
 """
@@ -12,6 +12,7 @@ from minikubeadm import configuration, images, sharedcertificates, tokens
 from minikubeadm.cli import DURATION, certificate_key_option, run, token_option
 from minikubeadm.cluster.commands import cluster
 from minikubeadm.configuration import ClusterConfiguration, NodeConfiguration
+from minikubeadm.dev.commands import dev
 from minikubeadm.progress import Progress
 from minikubeadm.tokencommands import token
 
@@ -127,6 +128,7 @@ def reset() -> None:
 
 main.add_command(token)
 main.add_command(cluster)
+main.add_command(dev)
 
 if __name__ == "__main__":
     main()

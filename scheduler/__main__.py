@@ -65,19 +65,25 @@ async def _serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
                 authorize=DelegatedAuthorizer(client),
             )
         try:
-            return await _lead(options, client, scheduler, recorder, stop)
+            return await _lead(options, client, scheduler, recorder, stop, checks=checks)
         finally:
             if server:
                 await server.stop()
 
 
 async def _lead(
-    options: argparse.Namespace, client: Client, scheduler: Scheduler, recorder: EventRecorder, stop: asyncio.Event
+    options: argparse.Namespace,
+    client: Client,
+    scheduler: Scheduler,
+    recorder: EventRecorder,
+    stop: asyncio.Event,
+    *,
+    checks: Checks,
 ) -> int:
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(recorder.run())
-            tasks.create_task(scheduler.run(InformerFactory(client)))
+            tasks.create_task(scheduler.run(InformerFactory(client), checks=checks))
 
     elector = LeaderElector(
         client,

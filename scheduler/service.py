@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from apimachinery import errors, kinds, meta
 from apimachinery.meta import JSON
+from componentbase.health import Checks
 from componentbase.metrics import METRICS
 from kubeclient.events import EventRecorder
 from kubeclient.informer import InformerFactory
@@ -78,12 +79,14 @@ class Scheduler(Collector):
         self.cluster = Cluster()
         self.queue = queues.SchedulingQueue(time.monotonic)
 
-    async def run(self, informers: InformerFactory) -> None:
-        """Watches and schedules until cancelled."""
+    async def run(self, informers: InformerFactory, *, checks: Checks | None = None) -> None:
+        """Watches and schedules until cancelled. The check `informer-sync` is there once all is known."""
         self._watch(informers)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(informers.run())
             await informers.wait_synced()
+            if checks:
+                checks.add("informer-sync", lambda: None, endpoints=("healthz", "readyz"))
             log.info("caches are in sync: %d nodes, %d pods", self.cluster.node_count, len(self.cluster.pods))
             while True:
                 pending = await self.queue.pop()

@@ -6,7 +6,8 @@ import pytest
 
 from apimachinery import kinds
 from componentbase import pki
-from tests.fixtures.etcd import Member, free_ports
+from minikubeadm.dev.processes import free_ports
+from tests.fixtures.etcd import Member
 from tests.integration.storage.harness import config_map, key_of, storage_over
 
 
