@@ -5,7 +5,7 @@
 
 pip does not reach an index inside `docker build` (the machine's own pip settings are missing there), so wheels are
 made outside and copied in. The order machine, {pause, demo, dns}, node matters: a node carries the
-others, unpacked by a Docker of its own kind.
+others, unpacked by a Docker of its own kind. The registry image is for a container beside the nodes.
 The dns image holds only the packages that clusterdns imports, so that most changes of code leave it as it is and
 rebuild two layers of the node image: the wheel and its installation.
 """
@@ -184,6 +184,7 @@ def plan() -> dict[str, str]:
     machine = digest(DEPLOY / "machine")
     node = digest(DEPLOY / "node", DEPLOY / "systemd", *pinned, sources, machine, pause, demo, dns)
     tags = {"pause": pause, "demo": demo, "dns": dns, "machine": machine, "node": node}
+    tags["registry"] = digest(DEPLOY / "registry")
     return {name: f"{PREFIX}/{name}:{tag}" for name, tag in tags.items()}
 
 
@@ -217,6 +218,7 @@ def build_missing(images: dict[str, str]) -> None:
         folder = wheels(parts["dependencies"])
         step("pause", {})
         step("demo", {})
+        step("registry", {})
         requirements = write_requirements(BUILD / "requirements-dns.txt", DNS_REQUIREMENTS)
         packages = {f"packages/{package}": ROOT / package for package in DNS_PACKAGES}
         step("dns", {"requirements.txt": requirements, "wheels": folder, **packages})

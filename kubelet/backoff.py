@@ -51,3 +51,12 @@ class Backoff:
     def forget(self, key: str) -> None:
         """Start over."""
         self._entries.pop(key, None)
+
+
+def duration(seconds: float) -> str:
+    """As Go prints a duration that was cut to milliseconds: 345ms, 1.5s, 2m3.25s."""
+    milli = int(seconds * 1000)
+    if milli < 1000:
+        return f"{milli}ms" if milli else "0s"
+    minutes, rest = divmod(milli, 60_000)
+    return (f"{minutes}m" if minutes else "") + f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"

@@ -74,13 +74,14 @@ def labels_of(pod: JSON, container: str, attempt: int) -> dict[str, str]:
     }
 
 
-def sandbox_body(pod: JSON, *, image: str, attempt: int, node: NodeAbilities) -> JSON:
+def sandbox_body(pod: JSON, *, image: str, attempt: int, node: NodeAbilities, cgroup_parent: str = "") -> JSON:
     """The pause container: it holds the network, IPC and (when shared) process namespaces."""
     spec = pod["spec"]
     security = spec.get("securityContext") or {}
     host: JSON = {
         "NetworkMode": "host" if spec.get("hostNetwork") else "none",
         "IpcMode": "host" if spec.get("hostIPC") else "shareable",
+        "CgroupParent": cgroup_parent,
         "CpuShares": resources.CPU_SHARES_MIN,
         "ReadonlyRootfs": True,
         "LogConfig": {"Type": "none"},
@@ -113,6 +114,7 @@ def container_body(
     message_file: str,
     node: NodeAbilities,
     devices: Sequence[str],
+    cgroup_parent: str = "",
 ) -> JSON:
     """One run of a container, in the sandbox's namespaces."""
     labels = labels_of(pod, container["name"], attempt)
@@ -126,7 +128,10 @@ def container_body(
         "StdinOnce": bool(container.get("stdinOnce")),
         "User": user(pod, container, image),
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(pod, container, sandbox=sandbox, binds=binds, node=node, devices=devices),
+        "HostConfig": {
+            **_host_config(pod, container, sandbox=sandbox, binds=binds, node=node, devices=devices),
+            "CgroupParent": cgroup_parent,
+        },
     }
     if container.get("command"):
         body["Entrypoint"] = [expand(word, environment) for word in container["command"]]

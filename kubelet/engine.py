@@ -61,20 +61,21 @@ class Engine:
         *,
         params: Mapping[str, Any] | None = None,
         body: JSON | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout_seconds: float | None = 120.0,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """An open response whose body the caller reads; raises EngineError for a status of 400 and above."""
         assert self._session is not None, "the engine is used before it was entered"
         query = {k: _param(v) for k, v in (params or {}).items() if v is not None}
         data = orjson.dumps(body) if body is not None else None
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        typed = {"Content-Type": "application/json"} if body is not None else {}
         try:
             async with self._session.request(
                 method,
                 f"http://docker{path}",
                 params=query,
                 data=data,
-                headers=headers,
+                headers={**typed, **(headers or {})},
                 timeout=aiohttp.ClientTimeout(total=timeout_seconds),
                 read_bufsize=1 << 18,
             ) as response:
@@ -160,10 +161,15 @@ class Engine:
             raise
         return answer
 
-    async def pull(self, repository: str, tag: str) -> None:
-        """Pull an image; the daemon reports failures inside a 200 response, they are raised all the same."""
-        params = {"fromImage": repository, "tag": tag}
-        async with self.stream("POST", "/images/create", params=params, timeout_seconds=None) as response:
+    async def pull(self, repository: str, tag: str, *, auth: str = "") -> None:
+        """Pull an image; the daemon reports failures inside a 200 response, they are raised all the same.
+
+        `auth` is the value of X-Registry-Auth, a secret.
+        """
+        params, headers = {"fromImage": repository, "tag": tag}, {"X-Registry-Auth": auth} if auth else {}
+        async with self.stream(
+            "POST", "/images/create", params=params, headers=headers, timeout_seconds=None
+        ) as response:
             while line := await response.content.readline():
                 event = orjson.loads(line)
                 if "error" in event:

@@ -1,14 +1,17 @@
 """Images by pull policy, with the reasons users know: ErrImagePull, ErrImageNeverPull, InvalidImageName and so on.
 
-Pulls of the same image share one pull. A failure starts a back-off per image, during which nothing is tried.
+Pulls of the same image with the same credential share one pull. A failure starts a back-off per pod and image, during
+which nothing is tried.
 """
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from .backoff import Backoff
+from . import credentials
+from .backoff import Backoff, duration
+from .credentials import Credential
 from .engine import Engine, EngineError
 
 JSON = dict[str, Any]
@@ -54,12 +57,12 @@ class Images:
         self._engine = engine
         self._clock = clock
         self._backoff = Backoff(initial=10, longest=300, clock=clock)
-        self._failed_at: dict[str, float] = {}
-        self._pulls: dict[str, asyncio.Task[None]] = {}
+        self._failures: dict[tuple[str, str], tuple[float, str]] = {}  # (pod UID, image) -> when, what
+        self._pulls: dict[tuple[str, Credential | None], asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(PULLS_AT_ONCE_MAX)
 
-    async def ensure(self, container: JSON, event: Event) -> JSON:
-        """The image's description once it is present. Raises ImageError."""
+    async def ensure(self, uid: str, container: JSON, event: Event, *, secrets: Iterable[JSON] = ()) -> JSON:
+        """The image's description once it is present, pulled for a pod with its pull secrets. Raises ImageError."""
         reference = container["image"]
         try:
             repository, tag = parse(reference)
@@ -76,47 +79,56 @@ class Images:
             message = f'Container image "{reference}" is not present with pull policy of Never'
             event("Warning", "ErrImageNeverPull", message)
             raise ImageError("ErrImageNeverPull", message)
-        return await self._pulled(reference, repository, tag, event)
-
-    async def _pulled(self, reference: str, repository: str, tag: str, event: Event) -> JSON:
-        if self._backoff.remaining(reference, self._failed_at.get(reference, -1e9)) > 0:
-            event("Normal", "BackOff", f'Back-off pulling image "{reference}"')
-            raise ImageError("ImagePullBackOff", f'Back-off pulling image "{reference}"')
+        if self.seconds_to_next_try(uid, reference) > 0:
+            message = f'Back-off pulling image "{reference}"'
+            event("Normal", "BackOff", message)
+            raise ImageError("ImagePullBackOff", f"{message}: ErrImagePull: {self._failures[uid, reference][1]}")
         event("Normal", "Pulling", f'Pulling image "{reference}"')
         begin = self._clock()
         try:
-            await self._pull(reference, repository, tag)
+            await self._pull(reference, repository, tag, credentials.lookup(reference, secrets))
+            image = await self._engine.image(reference)
+            if image is None:
+                raise EngineError(f'image "{reference}" vanished after its pull')
         except EngineError as error:
-            self._backoff.failed(reference, self._clock())
-            self._failed_at[reference] = self._clock()
+            self._backoff.failed(f"{uid} {reference}", self._clock())
+            self._failures[uid, reference] = self._clock(), error.message
             event("Warning", "Failed", f'Failed to pull image "{reference}": {error.message}')
-            event("Warning", "Failed", "Error: ErrImagePull")
             raise ImageError("ErrImagePull", error.message) from error
-        image = await self._engine.image(reference)
-        if image is None:
-            raise ImageError("ErrImagePull", f'image "{reference}" vanished after its pull')
-        took = self._clock() - begin
-        event(
-            "Normal",
-            "Pulled",
-            f'Successfully pulled image "{reference}" in {took:.3f}s ({took:.3f}s including waiting). '
-            f"Image size: {image.get('Size', 0)} bytes.",
-        )
-        self._backoff.forget(reference)
+        took = duration(self._clock() - begin)
+        message = f'Successfully pulled image "{reference}" in {took} ({took} including waiting). '
+        event("Normal", "Pulled", f"{message}Image size: {image.get('Size', 0)} bytes.")
+        self._backoff.forget(f"{uid} {reference}")
+        self._failures.pop((uid, reference), None)
         return image
 
-    async def _pull(self, reference: str, repository: str, tag: str) -> None:
-        task = self._pulls.get(reference)
-        if task is None:
-            task = asyncio.create_task(self._pull_once(repository, tag), name=f"pull {reference}")
-            self._pulls[reference] = task
-            task.add_done_callback(lambda _: self._pulls.pop(reference, None))
-        await asyncio.shield(task)
+    async def _pull(self, reference: str, repository: str, tag: str, known: list[Credential]) -> None:
+        """With each credential in turn, without one where there is none; raises what they all failed with."""
+        failed: list[str] = []
+        for credential in known or (None,):
+            key = reference, credential
+            task = self._pulls.get(key)
+            if task is None:
+                task = asyncio.create_task(self._pull_once(repository, tag, credential), name=f"pull {reference}")
+                self._pulls[key] = task
+                task.add_done_callback(lambda _, key=key: self._pulls.pop(key, None))  # type: ignore[misc]
+            try:
+                return await asyncio.shield(task)
+            except EngineError as error:
+                failed.append(error.message)
+        unique = list(dict.fromkeys(failed))
+        raise EngineError(unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]")
 
-    async def _pull_once(self, repository: str, tag: str) -> None:
+    async def _pull_once(self, repository: str, tag: str, credential: Credential | None) -> None:
         async with self._slots:
-            await self._engine.pull(repository, tag)
+            await self._engine.pull(repository, tag, auth=credential.header() if credential else "")
 
-    def seconds_to_next_try(self, reference: str) -> float:
-        """When a worker should look again after an image error."""
-        return max(1.0, self._backoff.remaining(reference, self._failed_at.get(reference, -1e9)))
+    def seconds_to_next_try(self, uid: str, reference: str) -> float:
+        """How long a pod's failed pull is still held back; 0 where the next try is free."""
+        failure = self._failures.get((uid, reference))
+        return self._backoff.remaining(f"{uid} {reference}", failure[0]) if failure else 0.0
+
+    def forget(self, uid: str) -> None:
+        """The pod is gone."""
+        for key in [key for key in self._failures if key[0] == uid]:
+            del self._failures[key]

@@ -170,9 +170,15 @@ class Kubelet:
                 sandboxes = {s.id for state in observed.values() for s in state.sandboxes}
                 if stale := await cni.collect(sandboxes):
                     log.info("released the addresses of %d sandboxes that are gone", len(stale))
+                await self._balance(runtime, workers)
             except (EngineError, CNIError, OSError) as error:
                 log.warning("housekeeping: %s", error)
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+    async def _balance(self, runtime: Runtime, workers: PodWorkers) -> None:
+        assert workers.parts is not None, "parts are set before housekeeping starts"
+        allocatable = (workers.parts.node().get("status") or {}).get("allocatable") or {}
+        await runtime.cgroups.balance(workers.admitted(), allocatable)
 
 
 def _healthy(pleg: Pleg) -> None:

@@ -68,7 +68,8 @@ class Launcher:
     async def in_new_sandbox(self, pod: JSON, attempt: int, containers: list[JSON], state: PodState) -> None:
         """A sandbox and the first containers in it."""
         runtime = self._parts.runtime
-        sandbox, _ = await _both(self._sandbox(pod, runtime.create_sandbox(pod, attempt)), self.volumes(pod, ()))
+        creation = self._sandbox(pod, runtime.create_sandbox(pod, attempt))
+        (sandbox, _), _ = await _both(_both(creation, self.volumes(pod, ())), runtime.cgroups.ensure(pod))
         early = [c for c in containers if not environment.needs_pod_ip(c)]
         late = [c for c in containers if environment.needs_pod_ip(c)]
         self._write_files(pod, ())
@@ -107,11 +108,14 @@ class Launcher:
         """A container, not yet started; None when it can't be created, the reason being in `waiting`."""
         parts, name = self._parts, container["name"]
         try:
+            sources = await self.sources(pod, ips)
             image = await parts.images.ensure(
-                container, lambda type_, reason, message: parts.record(pod, type_, reason, message, name)
+                meta.uid(pod),
+                container,
+                lambda type_, reason, message: parts.record(pod, type_, reason, message, name),
+                secrets=self._pull_secrets(pod, sources),
             )
             attempt = max((run.attempt + 1 for run in state.runs.get(name, []) if run.state != CREATED), default=0)
-            sources = await self.sources(pod, ips)
             variables = environment.build(pod, container, sources)
             message_file = self._message_file(pod, container, attempt)
             body = container_body(
@@ -125,6 +129,7 @@ class Launcher:
                 message_file=message_file,
                 node=parts.runtime.node,
                 devices=_devices(container),
+                cgroup_parent=await parts.runtime.cgroups.parent(pod),
             )
             target = state.newest(container.get("targetContainerName") or "")
             if target is not None:  # an ephemeral container that looks at another one's processes
@@ -143,10 +148,17 @@ class Launcher:
 
     def _failed(self, pod: JSON, name: str, reason: str, message: str) -> None:
         self.waiting[name] = (reason, message)
-        if not reason.startswith(("ErrImage", "ImagePull")):
-            self._parts.record(pod, "Warning", "Failed", f"Error: {message}", name)
-        elif reason != "ErrImagePull":
-            self._parts.record(pod, "Warning", "Failed", f"Error: {reason}", name)
+        shown = message if reason.startswith("CreateContainer") else reason
+        self._parts.record(pod, "Warning", "Failed", f"Error: {shown}", name)
+
+    def _pull_secrets(self, pod: JSON, sources: Sources) -> list[JSON]:
+        names = [reference.get("name", "") for reference in pod["spec"].get("imagePullSecrets") or []]
+        found = {name: sources.secret(name) for name in names}
+        if missing := [name for name, secret in found.items() if secret is None]:
+            text = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); "
+            text += "attempting to pull the image may not succeed."
+            self._parts.record(pod, "Warning", "FailedToRetrieveImagePullSecret", text, "")
+        return [secret for secret in found.values() if secret is not None]
 
     async def _start_all(self, pod: JSON, created: list[tuple[JSON, str]], ips: tuple[str, ...]) -> None:
         await asyncio.gather(*(self._start(pod, container, cid, ips) for container, cid in created))

@@ -14,6 +14,7 @@ from apimachinery import errors, kinds, meta
 from kubeclient.errors import Unreachable
 
 from . import node_admission, plan, status
+from .backoff import duration
 from .engine import EngineError
 from .handlers import Target
 from .launching import Launcher, LaunchError, termination_message
@@ -91,6 +92,7 @@ class PodWorker:
             self._woken.clear()
             await self._sleep(RETRY_SECONDS)
         self._parts.sources.release(self.uid)
+        self._parts.images.forget(self.uid)
         self._parts.statuses.forget(self.uid)
 
     async def _interruptible(self, work: Coroutine[Any, Any, float]) -> float | None:
@@ -213,9 +215,9 @@ class PodWorker:
 
     def _note_held(self, actions: Actions) -> None:
         for name in actions.held:
-            delay = int(self._parts.restarts.delay(f"{self.uid}/{name}"))
+            delay = duration(self._parts.restarts.delay(f"{self.uid}/{name}"))
             where = f"{meta.name(self.pod)}_{meta.namespace(self.pod)}({self.uid})"
-            message = f"back-off {_go_duration(delay)} restarting failed container={name} pod={where}"
+            message = f"back-off {delay} restarting failed container={name} pod={where}"
             if self._launcher.waiting.get(name, ("", ""))[0] != "CrashLoopBackOff":
                 text = f"Back-off restarting failed container {name} in pod {where}"
                 self._parts.record(self.pod, "Warning", "BackOff", text, name)
@@ -255,7 +257,7 @@ class PodWorker:
                 if reason == "ErrImagePull":
                     delays.append(RETRY_SECONDS)
                 elif reason == "ImagePullBackOff":
-                    delays.append(images.seconds_to_next_try(container["image"]))
+                    delays.append(max(1.0, images.seconds_to_next_try(self.uid, container["image"])))
                 else:
                     delays.append(10.0)
         return max(0.05, min(delays))
@@ -274,6 +276,7 @@ class PodWorker:
         ips = self._ips(state)
         for sandbox in state.sandboxes:
             await self._parts.runtime.remove_sandbox(sandbox)
+        await asyncio.to_thread(self._parts.runtime.cgroups.remove, self.uid)
         self._ended = True
         self.holds_resources = False
         self._parts.probes.stop(self.uid)
@@ -299,6 +302,7 @@ class PodWorker:
         self._publish(state, ips)
         await parts.runtime.remove_all(state)
         await asyncio.to_thread(parts.volumes.tear_down, self.uid)
+        await asyncio.to_thread(parts.runtime.cgroups.remove, self.uid)
         self.holds_resources = False
         await parts.statuses.flush(self.uid)
         if self.gone:
@@ -391,8 +395,3 @@ class PodWorker:
 def _ended_at(run: Container) -> float:
     """When a run ended, in seconds; one that never started ended when it was created."""
     return meta.parse_time(run.created_at if run.finished_at == NEVER else run.finished_at).timestamp()
-
-
-def _go_duration(seconds: int) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -4,7 +4,8 @@ Pure arithmetic, with upstream's rules: CPU requests become shares (1024 a core)
 a hard limit; a pod whose containers all have equal requests and limits is Guaranteed, one with none BestEffort.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from apimachinery import quantity
@@ -18,7 +19,17 @@ CPU_SHARES_MAX = 262_144
 SHARES_PER_CORE = 1024
 
 GUARANTEED, BURSTABLE, BEST_EFFORT = "Guaranteed", "Burstable", "BestEffort"
+NODE_CRITICAL_PRIORITY = 2_000_001_000
 OOM_SCORE_ADJ = {GUARANTEED: -997, BEST_EFFORT: 1000}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one cgroup gets; 0 is no limit."""
+
+    cpu_shares: int
+    cpu_quota: int = 0  # microseconds in each period
+    memory_bytes: int = 0
 
 
 def cpu_shares(milli: int) -> int:
@@ -73,7 +84,7 @@ def qos_class(spec: JSON) -> str:
 
 def oom_score_adj(spec: JSON, container: JSON, *, node_memory_bytes: int) -> int:
     """How readily the kernel kills this container when the node runs out of memory: less, the more it asked for."""
-    qos = qos_class(spec)
+    qos = GUARANTEED if (spec.get("priority") or 0) == NODE_CRITICAL_PRIORITY else qos_class(spec)
     if qos in OOM_SCORE_ADJ:
         return OOM_SCORE_ADJ[qos]
     request = quantity.value(requests_of(container).get("memory", 0))
@@ -85,19 +96,34 @@ def is_sidecar(container: JSON) -> bool:
     return container.get("restartPolicy") == "Always"
 
 
-def pod_requests(spec: JSON) -> dict[str, int]:
+def pod_limits(spec: JSON) -> Limits:
+    """The pod as a whole: limited in what every one of its containers is limited in."""
+    totals = pod_requests(spec, of=limits_of)
+
+    def total(name: str) -> int:
+        declared = all(quantity.milli(limits_of(c).get(name, 0)) > 0 for c in _all_containers(spec))
+        return totals.get(name, 0) if declared else 0
+
+    return Limits(
+        cpu_shares=cpu_shares(pod_requests(spec).get("cpu", 0)),
+        cpu_quota=cpu_quota(total("cpu")),
+        memory_bytes=total("memory") // 1000,
+    )
+
+
+def pod_requests(spec: JSON, *, of: Callable[[JSON], dict[str, str]] = requests_of) -> dict[str, int]:
     """What the pod takes from its node: milli units for every resource it names, by the scheduler's rule."""
     total: dict[str, int] = {}
-    _add(total, (requests_of(c) for c in spec.get("containers") or []))
+    _add(total, (of(c) for c in spec.get("containers") or []))
     sidecars: dict[str, int] = {}
     peak: dict[str, int] = {}
     for container in spec.get("initContainers") or []:
         if is_sidecar(container):
-            _add(sidecars, [requests_of(container)])
+            _add(sidecars, [of(container)])
             needed = sidecars
         else:
             needed = dict(sidecars)
-            _add(needed, [requests_of(container)])
+            _add(needed, [of(container)])
         for name, value in needed.items():
             peak[name] = max(peak.get(name, 0), value)
     for name, value in sidecars.items():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import observed
+from .cgroups import Cgroups
 from .container_config import NodeAbilities, docker_name, sandbox_body
 from .engine import Engine, EngineError, demultiplex
 from .network.cni import CNI, Attachment, CNIError
@@ -33,6 +34,7 @@ class Runtime:
         self.engine = engine
         self.cni = cni
         self.node = node
+        self.cgroups = Cgroups(engine)
         self._pause_image = pause_image
         self._cache: dict[str, tuple[str, Container]] = {}
         self._died: set[str] = set()  # said to be dead by an event: Docker's listing may still say "running"
@@ -90,7 +92,8 @@ class Runtime:
 
     async def create_sandbox(self, pod: JSON, attempt: int) -> str:
         """A pause container, not yet started; its id."""
-        body = sandbox_body(pod, image=self._pause_image, attempt=attempt, node=self.node)
+        parent = await self.cgroups.parent(pod)
+        body = sandbox_body(pod, image=self._pause_image, attempt=attempt, node=self.node, cgroup_parent=parent)
         return await self.create(docker_name(pod, "POD", attempt), body)
 
     async def start_sandbox(self, pod: JSON, sandbox: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from apimachinery import meta
 
 from ..environment import Sources, binary_data, field_value, resource_value
+from ..plan import all_containers
 from .writer import File
 
 JSON = dict[str, Any]
@@ -50,8 +51,8 @@ def sources_of(volume: JSON) -> tuple[list[JSON], int] | None:
 
 
 def references(pod: JSON) -> set[tuple[str, str]]:
-    """(kind, name) of every ConfigMap and Secret that the pod's volumes and environment name."""
-    found = set()
+    """(kind, name) of every ConfigMap and Secret that the pod's volumes, environment and image pulls name."""
+    found = {("Secret", reference.get("name", "")) for reference in pod["spec"].get("imagePullSecrets") or []}
     for volume in pod["spec"].get("volumes") or []:
         listed = sources_of(volume)
         for source in listed[0] if listed else []:
@@ -59,7 +60,7 @@ def references(pod: JSON) -> set[tuple[str, str]]:
                 if field in source:
                     found.add((kind, source[field].get("name", "")))
     spec = pod["spec"]
-    for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
+    for container in all_containers(spec):
         for entry in container.get("envFrom") or []:
             for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
                 if field in entry:

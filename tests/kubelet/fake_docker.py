@@ -10,6 +10,7 @@ from apimachinery import errors
 from kubelet import observed
 from kubelet.backoff import Backoff
 from kubelet.container_config import NodeAbilities
+from kubelet.engine import EngineError
 from kubelet.handlers import Handlers
 from kubelet.images import Images
 from kubelet.parts import Parts
@@ -64,6 +65,9 @@ class Docker:
         self.held[cid]["State"] |= {"Status": "exited", "ExitCode": code, "FinishedAt": _now()}
         self._ends[cid].set()
 
+    async def call(self, method: str, path: str) -> JSON:
+        raise EngineError(f"{method} {path}: not here")
+
     async def containers(self, labels: list[str]) -> list[JSON]:
         wanted = dict(label.split("=") for label in labels if "=" in label)
         return [
@@ -99,7 +103,7 @@ class Docker:
     async def image(self, reference: str) -> JSON | None:
         return {"Id": reference} if reference in self.images else None
 
-    async def pull(self, repository: str, tag: str) -> None:
+    async def pull(self, repository: str, tag: str, *, auth: str = "") -> None:
         self.pulling.set()
         await asyncio.Event().wait()
 

@@ -1,4 +1,4 @@
-"""Parts that talk to the API server, with a client that a test scripts: statuses, objects, tokens, access, images."""
+"""Parts that talk to the API server, with a client that a test scripts: statuses, objects, tokens, access."""
 
 import asyncio
 from types import SimpleNamespace
@@ -9,8 +9,6 @@ import pytest
 from apimachinery import errors
 from kubeclient.errors import Unreachable
 from kubelet import node
-from kubelet.engine import EngineError
-from kubelet.images import ImageError, Images
 from kubelet.server.auth import Gate, subresource_of
 from kubelet.sources import ObjectSources
 from kubelet.status_manager import StatusManager
@@ -166,53 +164,6 @@ async def test_the_cluster_says_who_may() -> None:
 def test_paths_as_subresources_of_nodes() -> None:
     paths = ("/metrics/resource", "/stats/summary", "/containerLogs/a/b/c", "/pods")
     assert [subresource_of(path) for path in paths] == ["metrics", "stats", "proxy", "proxy"]
-
-
-class ImageEngine:
-    """Has `present`; pulls fail with `problem`."""
-
-    def __init__(self, *present: str, problem: str = "") -> None:
-        self.present = set(present)
-        self.problem = problem
-        self.pulls = 0
-
-    async def image(self, reference: str) -> JSON | None:
-        return {"Id": reference} if reference in self.present else None
-
-    async def pull(self, repository: str, tag: str) -> None:
-        self.pulls += 1
-        if self.problem:
-            raise EngineError(self.problem)
-        self.present.add(f"{repository}:{tag}")
-
-
-async def refused(images: Images, **container: str) -> str:
-    with pytest.raises(ImageError) as caught:
-        await images.ensure({"name": "c", **container}, lambda *event: None)
-    return caught.value.reason
-
-
-async def test_images_by_policy_with_the_reasons_users_know() -> None:
-    events: list[str] = []
-    engine = ImageEngine("a:1")
-    images = Images(engine, clock=lambda: 0.0)  # type: ignore[arg-type]
-    await images.ensure({"image": "a:1"}, lambda *event: events.append(event[2]))
-    assert events == ['Container image "a:1" already present on machine']
-    await images.ensure({"image": "b:1"}, lambda *event: None)
-    assert engine.pulls == 1
-    assert await refused(images, image="c:1", imagePullPolicy="Never") == "ErrImageNeverPull"
-    assert await refused(images, image="C::1") == "InvalidImageName"
-
-
-async def test_failed_pulls_back_off() -> None:
-    now = 0.0
-    engine = ImageEngine(problem="no such host")
-    images = Images(engine, clock=lambda: now)  # type: ignore[arg-type]
-    assert await refused(images, image="c:1") == "ErrImagePull"
-    assert await refused(images, image="c:1") == "ImagePullBackOff"
-    assert engine.pulls == 1
-    now = 10.5
-    assert await refused(images, image="c:1") == "ErrImagePull"
 
 
 def test_node_conditions_keep_their_transition_times() -> None:
