@@ -6,7 +6,7 @@ in `containerrules`, where a pod may run in `placementrules`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from apimachinery import field, quantity
 from apimachinery.field import FieldError
@@ -23,15 +23,18 @@ _NAMED_AS_SUBDOMAINS = ("nodeName", "serviceAccountName", "priorityClassName", "
 _RARE = frozenset({"hostAliases", "readinessGates", "shareProcessNamespace", "dnsConfig"})
 
 
-def validate_spec(spec: JSON, path: str, *, restart_policies: tuple[str, ...] = RESTART_POLICIES) -> list[FieldError]:
-    """Every fault of a PodSpec at `path`."""
-    return list(_spec(spec, path, restart_policies))
+def validate_spec(
+    spec: JSON, path: str, *, restart_policies: tuple[str, ...] = RESTART_POLICIES, claims: Iterable[str] = ()
+) -> list[FieldError]:
+    """Every fault of a PodSpec at `path`. `claims` are volumes that its pods will have besides (StatefulSets)."""
+    return list(_spec(spec, path, restart_policies, claims))
 
 
-def _spec(spec: JSON, path: str, restart_policies: tuple[str, ...]) -> Iterator[FieldError]:
+def _spec(spec: JSON, path: str, restart_policies: tuple[str, ...], claims: Iterable[str]) -> Iterator[FieldError]:
     volumes: set[str] = set()
     for i, volume in enumerate(spec.get("volumes") or ()):
         yield from _volume(volume, f"{path}.volumes[{i}]", volumes, spec)
+    volumes.update(claims)
     if not spec.get("containers"):
         yield field.required(f"{path}.containers")
     yield from _containers(spec, path, volumes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from apimachinery import field, labels
+from apimachinery import field, labels, meta
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.registry import podrules, podspec, rulewords
@@ -62,7 +62,10 @@ class WorkloadStrategy(Strategy):
         for key in (template.get("metadata") or {}).get("annotations") or ():
             faults += rulewords.qualified(f"{path}.annotations", key.lower())
         pod_spec = template["spec"]
-        faults += podrules.validate_spec(pod_spec, f"{path}.spec", restart_policies=self.restart_policies)
+        claims = [meta.name(claim) for claim in spec.get("volumeClaimTemplates") or ()]
+        faults += podrules.validate_spec(
+            pod_spec, f"{path}.spec", restart_policies=self.restart_policies, claims=claims
+        )
         if self.restart_policies == ("Always",) and pod_spec.get("activeDeadlineSeconds") is not None:
             text = f"activeDeadlineSeconds in {self.kind.kind} is not Supported"
             faults.append(field.forbidden(f"{path}.spec.activeDeadlineSeconds", text))

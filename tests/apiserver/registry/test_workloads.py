@@ -150,6 +150,15 @@ def test_refused(kind: Kind, spec: dict[str, Any], wanted: list[str]) -> None:
     assert refused(kind, {"spec": {"template": template(), **spec}}) == wanted
 
 
+def test_the_claims_of_a_stateful_set_are_volumes_of_its_pods() -> None:
+    pod = template()
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    spec = {"selector": SELECTOR, "template": pod, "volumeClaimTemplates": [{"metadata": {"name": "data"}}]}
+    assert refused(kinds.STATEFUL_SET, {"spec": spec}) == []
+    del spec["volumeClaimTemplates"]
+    assert refused(kinds.STATEFUL_SET, {"spec": spec})[0].endswith('volumeMounts[0].name: Not found: "data"')
+
+
 def test_a_cron_jobs_schedule_and_name() -> None:
     spec = {"schedule": "often", "jobTemplate": {"spec": {"template": template(restartPolicy="Never")}}}
     assert refused(kinds.CRON_JOB, {"spec": spec}) == [
