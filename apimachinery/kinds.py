@@ -55,6 +55,7 @@ class Kind:
     selectable: tuple[str, ...] = ()  # fields beyond metadata.name and metadata.namespace
     served: bool = True  # rows that the API server doesn't offer yet are still names to others
     storage: str = ""  # registry prefix where it is not the usual one
+    computed: bool = False  # worked out when asked for
 
     def __hash__(self) -> int:  # a row is a key in many tables
         return hash((self.group, self.plural))
@@ -86,7 +87,7 @@ class Kind:
     @property
     def stored(self) -> bool:
         """Whether objects of it are kept at all: reviews and bindings are only answered."""
-        return "get" in self.verbs
+        return "get" in self.verbs and not self.computed
 
     def subresource(self, name: str) -> Subresource | None:
         return next((each for each in self.subresources if each.name == name), None)
@@ -285,6 +286,13 @@ ENDPOINT_SLICE: Final = _kind("discovery.k8s.io/v1", "EndpointSlice", "endpoints
 # fmt: on
 
 KINDS: Final[tuple[Kind, ...]] = tuple(_rows)
+
+# What the API server works out when asked (no official definitions): the names are the metrics server's.
+_METRICS: Final = "metrics.k8s.io"
+NODE_METRICS: Final = Kind(_METRICS, ("v1beta1",), "NodeMetrics", "nodes", "", False, verbs=("get", "list"),
+                           computed=True)  # fmt: skip
+POD_METRICS: Final = Kind(_METRICS, ("v1beta1",), "PodMetrics", "pods", "", True, verbs=("get", "list"), computed=True)
+COMPUTED: Final = (NODE_METRICS, POD_METRICS)
 
 _BY_RESOURCE: Final = {(row.group, row.plural): row for row in KINDS}
 _BY_GVK: Final = {GVK(row.group, version, row.kind): row for row in KINDS for version in row.versions}

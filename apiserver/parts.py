@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from apiserver.authorization import Authorizer
     from apiserver.endpoints.streaming import Streaming
     from apiserver.options import Options
+    from apiserver.outbound.usage import Usage
     from apiserver.resources import Resources
     from apiserver.storage import Storage, Watcher
 
@@ -28,5 +29,6 @@ class Parts:
     admission: Chain
     resources: Resources
     streaming: Streaming
+    usage: Usage
     checks: Checks
     watchers: set[Watcher] = field(default_factory=set)  # those being served: ended when the server stops

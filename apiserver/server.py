@@ -25,6 +25,7 @@ from apiserver.inflight import InFlight
 from apiserver.observing import RequestMetrics
 from apiserver.options import Options
 from apiserver.outbound.kubelet import KubeletClient
+from apiserver.outbound.usage import Usage
 from apiserver.parts import Parts
 from apiserver.resources import Resources
 from apiserver.storage import Storage
@@ -52,13 +53,14 @@ def build(options: Options) -> Parts:
         storage, authorizer, disabled=options.disable_admission_plugins, enabled=options.enable_admission_plugins
     )
     resources = Resources(storage, admission, options)
-    resources.add(kind for kind in kinds.KINDS if kind.served)
+    resources.add((*(kind for kind in kinds.KINDS if kind.served), *kinds.COMPUTED))
     kubelets = KubeletClient(
         options.kubelet_client_certificate,
         options.kubelet_client_key,
         options.kubelet_certificate_authority,
         options.kubelet_preferred_address_types,
     )
+    streaming = Streaming(storage, kubelets)
     checks = Checks()
     for name, check in storage.checks.items():
         checks.add(name, check, endpoints=("healthz", "readyz"))
@@ -69,7 +71,8 @@ def build(options: Options) -> Parts:
         authorizer=authorizer,
         admission=admission,
         resources=resources,
-        streaming=Streaming(storage, kubelets),
+        streaming=streaming,
+        usage=Usage(kubelets, streaming.session),
         checks=checks,
     )
 

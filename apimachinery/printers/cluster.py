@@ -197,6 +197,19 @@ def _api_available(obj: JSON) -> str:
     return "True" if available["status"] == "True" else f"{available['status']} ({available.get('reason', '')})"
 
 
+def _used(resource: str, unit: str) -> Column:
+    """The sum of a NodeMetrics', or of a PodMetrics' containers', usage."""
+
+    def shown(obj: JSON) -> str:
+        usages = [each["usage"] for each in obj.get("containers") or (obj,)]
+        return f"{sum(int(usage[resource].removesuffix(unit)) for usage in usages)}{unit}"
+
+    return Column(resource, simply(shown))
+
+
+_USAGE: Final = (NAME, _used("cpu", "n"), _used("memory", "Ki"), Column("Window", at("window")))
+
+
 _WEBHOOKS: Final = (NAME, Column("Webhooks", count("webhooks"), "integer"), AGE)
 _POLICY_BINDING: Final = (
     NAME,
@@ -337,6 +350,8 @@ TABLES: Final[dict[str, tuple[Column, ...]]] = {
         Column("PreemptionPolicy", at("preemptionPolicy")),
     ),
     "runtimeclasses.node.k8s.io": (NAME, Column("Handler", at("handler")), AGE),
+    "nodes.metrics.k8s.io": _USAGE,
+    "pods.metrics.k8s.io": _USAGE,
     **_STORAGE,
     **_EXTENSIONS,
 }

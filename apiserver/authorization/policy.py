@@ -179,6 +179,8 @@ CLUSTER_ROLES: tuple[RoleSpec, ...] = (
         labels=_aggregated("admin")),
     RoleSpec("system:aggregate-to-edit", _WORKLOADS_WRITE, labels=_aggregated("edit")),
     RoleSpec("system:aggregate-to-view", _WORKLOADS_READ, labels=_aggregated("view")),
+    RoleSpec("system:aggregated-metrics-reader", (rule(READ, "pods nodes", "metrics.k8s.io"),),
+             labels=_aggregated("view", "edit", "admin")),
     RoleSpec("system:node", NODE_RULES),
     RoleSpec("system:node-problem-detector", (rule("get", "nodes"), rule("patch", "nodes/status"), events())),
     RoleSpec("system:kubelet-api-admin", (

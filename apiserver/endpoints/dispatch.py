@@ -10,7 +10,7 @@ from aiohttp import web
 
 from apimachinery import errors
 from apimachinery.kinds import GVK
-from apiserver.endpoints import bodies, deleting, documents, reading, scaling, watching, writing
+from apiserver.endpoints import bodies, deleting, documents, reading, scaling, usage, watching, writing
 from apiserver.parts import Parts
 from apiserver.registry.table import action_for
 from apiserver.replies import Done, Reply, json_reply
@@ -52,6 +52,8 @@ async def answer(call: Call, parts: Parts) -> Answer:
         raise errors.NotFound(_NO_RESOURCE)
     if info.subresource:
         return await _subresource(call, resource, parts)
+    if resource.kind.computed:
+        return await usage.answer(call, resource, parts)
     if resource.store is None:
         return await _action(call, resource, parts)
     endpoint = _VERBS.get(info.verb)

@@ -43,9 +43,10 @@ class Streaming:
         self._storage = storage
         self._kubelets = kubelets
         self._session: aiohttp.ClientSession | None = None
-        self._proxy = Proxy(storage, kubelets, self._open)
+        self._proxy = Proxy(storage, kubelets, self.session)
 
-    def _open(self) -> aiohttp.ClientSession:
+    def session(self) -> aiohttp.ClientSession:
+        """The session for requests to kubelets and pods, opened when first asked for."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 auto_decompress=False,
@@ -97,7 +98,7 @@ class Streaming:
         path = f"/containerLogs/{meta.namespace(pod)}/{meta.name(pod)}/{quote(container)}"
         url = target.url(f"{path}?{urlencode(query)}" if query else path)
         try:
-            async with self._open().get(url, ssl=target.tls or False) as answer:
+            async with self.session().get(url, ssl=target.tls or False) as answer:
                 if answer.status != 200:
                     body = await answer.content.read(_CHUNK_BYTES)
                     raise _kubelet_error(answer.status, body, meta.name(pod))

@@ -1,13 +1,12 @@
 """What pods and the node use: /stats/summary, and the same as /metrics/resource, read from cgroups and /proc."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 from apimachinery import meta
 
+from .. import cgroupusage
 from ..abilities import memory_bytes
-from ..engine import EngineError
 from ..observed import Container
 from ..parts import Parts
 
@@ -25,8 +24,7 @@ async def summary(parts: Parts, pods: list[JSON]) -> JSON:
         state = observed.get(meta.uid(pod))
         if state is None:
             continue
-        usages = await asyncio.gather(*(_container(parts, run, now) for run in state.running()))
-        containers = [usage for usage in usages if usage]
+        containers = [usage for run in state.running() if (usage := _container(run, now))]
         metadata = pod["metadata"]
         shown.append(
             {
@@ -40,37 +38,32 @@ async def summary(parts: Parts, pods: list[JSON]) -> JSON:
     return {"node": _node(parts.settings.node_name, now), "pods": shown}
 
 
-async def _container(parts: Parts, run: Container, now: str) -> JSON | None:
-    try:
-        params = {"stream": False, "one-shot": True}
-        usage = await parts.runtime.engine.call("GET", f"/containers/{run.id}/stats", params=params)
-    except EngineError:
-        return None
-    memory = usage.get("memory_stats") or {}
-    details = memory.get("stats") or {}
-    inactive = details.get("total_inactive_file", details.get("inactive_file", 0))
-    used = int(memory.get("usage", 0))
+def _container(run: Container, now: str) -> JSON | None:
+    usage = cgroupusage.of_process(run.pid)
+    return usage and {"name": run.name, "startTime": run.started_at, **_stats(usage, now)}
+
+
+def _stats(usage: cgroupusage.GroupUsage, now: str) -> JSON:
     return {
-        "name": run.name,
-        "startTime": run.started_at,
-        "cpu": {"time": now, "usageCoreNanoSeconds": int(usage["cpu_stats"]["cpu_usage"]["total_usage"])},
-        "memory": {"time": now, "usageBytes": used, "workingSetBytes": max(0, used - int(inactive))},
+        "cpu": {"time": now, "usageCoreNanoSeconds": usage.cpu_nanoseconds},
+        "memory": {"time": now, "usageBytes": usage.memory_bytes, "workingSetBytes": usage.working_set_bytes},
     }
 
 
 def _node(name: str, now: str) -> JSON:
+    usage = cgroupusage.of_node() or _machine()
+    stats = _stats(usage, now)
+    stats["memory"]["availableBytes"] = max(0, memory_bytes() - usage.working_set_bytes)
+    return {"nodeName": name, **stats}
+
+
+def _machine() -> cgroupusage.GroupUsage:
+    """The same from /proc, for a kernel that doesn't count in the root group."""
     fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
     busy = sum(map(int, fields)) - int(fields[3]) - int(fields[4])
-    available = 0
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) * 1024
-    whole = memory_bytes()
-    return {
-        "nodeName": name,
-        "cpu": {"time": now, "usageCoreNanoSeconds": busy * NANOSECONDS // 100},
-        "memory": {"time": now, "availableBytes": available, "workingSetBytes": whole - available},
-    }
+    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    used = memory_bytes() - int(lines["MemAvailable"].split()[0]) * 1024
+    return cgroupusage.GroupUsage(busy * NANOSECONDS // 100, used, used)
 
 
 def exposition(stats: JSON) -> str:
