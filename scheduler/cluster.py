@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from apimachinery import meta
 from apimachinery.meta import JSON
 from scheduler.podinfo import CPU, EPHEMERAL, MEMORY, PODS, HostPort, PodInfo, amount
+from scheduler.volumes import Volumes
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -82,6 +83,7 @@ class Cluster:
         self.pods_on: dict[int, set[str]] = defaultdict(set)
         self.classes: dict[bytes, PodClass] = {}
         self.namespaces: dict[str, Mapping[str, str]] = {}
+        self.volumes = Volumes()
         self.node_generation = 0
         self._label_columns: dict[str, LabelColumn] = {}
         self._taint_index: dict[tuple[Taint, ...], int] = {(): 0}

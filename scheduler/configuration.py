@@ -23,6 +23,8 @@ DEFAULT_WEIGHTS: dict[str, float] = {
     "NodeAffinity": 2,
     "NodePorts": 0,
     "NodeResourcesFit": 1,
+    "VolumeRestrictions": 0,
+    "VolumeBinding": 0,
     "PodTopologySpread": 2,
     "InterPodAffinity": 2,
     "ImageLocality": 1,

@@ -15,19 +15,23 @@ from scheduler.podinfo import PodInfo
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The chosen `node`, or the number of nodes that each reason refuses and the plugins that refused any."""
+    """The chosen `node`, or the number of nodes that each reason refuses and the plugins that refused any.
+
+    `everywhere` is a reason that does not depend on the node.
+    """
 
     node: str | None
     node_count: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     refused_by: frozenset[str] = frozenset()
+    everywhere: str = ""
 
     @property
     def message(self) -> str:
         """The FailedScheduling text, as upstream words it."""
         if not self.node_count:
             return "no nodes available to schedule pods"
-        listed = ", ".join(sorted(f"{count} {reason}" for reason, count in self.reasons.items()))
+        listed = self.everywhere or ", ".join(sorted(f"{count} {reason}" for reason, count in self.reasons.items()))
         return f"0/{self.node_count} nodes are available: {listed}."
 
 
@@ -36,6 +40,8 @@ def decide(cluster: Cluster, pod: PodInfo, profile: Profile, rng: random.Random)
     mask = profile.node_only_mask(cluster, pod)
     for plugin in profile.filters:
         if not plugin.node_only and plugin.concerns(pod, cluster):
+            if reason := plugin.refuses_everywhere(cluster, pod):
+                return Decision(None, cluster.node_count, Counter(), frozenset({plugin.name}), reason)
             allowed = plugin.filter(cluster, pod)
             if allowed is not None:
                 mask = mask & allowed

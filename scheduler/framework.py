@@ -37,6 +37,10 @@ class Plugin:
         """Says whether the filter or score can make any difference to `pod`."""
         return True
 
+    def refuses_everywhere(self, cluster: Cluster, pod: PodInfo) -> str:
+        """Why no node at all can do, or ""; asked before the filter of a plugin that the pod concerns."""
+        return ""
+
     def filter(self, cluster: Cluster, pod: PodInfo) -> Bools | None:
         """For each row whether `pod` may run there; None if the plugin filters nothing."""
         return None

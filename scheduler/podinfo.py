@@ -16,6 +16,7 @@ import orjson
 
 from apimachinery import meta, quantity
 from apimachinery.meta import JSON
+from apimachinery.volumes import claims_of
 
 CPU, MEMORY, EPHEMERAL, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 # What a container that requests nothing is taken to use when nodes are scored (upstream's non-zero defaults).
@@ -61,6 +62,7 @@ class PodInfo:
     labels: Mapping[str, str]
     affinity: JSON
     spread: tuple[JSON, ...]
+    claims: tuple[str, ...]
     signature: bytes
     class_key: bytes
 
@@ -157,6 +159,7 @@ def pod_info(pod: JSON) -> PodInfo:
         labels=meta.labels(pod),
         affinity=affinity,
         spread=tuple(spec.get("topologySpreadConstraints") or ()),
+        claims=claims_of(pod) if spec.get("volumes") else (),
         signature=orjson.dumps([selector, node_affinity, tolerations], option=orjson.OPT_SORT_KEYS),
         class_key=orjson.dumps(
             [meta.namespace(pod), meta.labels(pod), affinity.get("podAffinity"), affinity.get("podAntiAffinity")],

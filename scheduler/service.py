@@ -17,6 +17,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from apimachinery import errors, kinds, meta
+from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
 from componentbase.health import Checks
 from componentbase.metrics import METRICS
@@ -28,6 +29,8 @@ from scheduler.cluster import Cluster
 from scheduler.decision import Decision, decide
 from scheduler.framework import Profile
 from scheduler.podinfo import PodInfo, pod_info
+from scheduler.volumeplans import plan
+from scheduler.volumes import BindingFailed, Plan, assume, carry_out, give_up
 
 log = logging.getLogger(__name__)
 BINDINGS_IN_FLIGHT = 64
@@ -59,9 +62,15 @@ def slimmed(pod: JSON) -> JSON:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {name: metadata[name] for name in _METADATA if name in metadata},
-        "spec": {name: value for name, value in spec.items() if name != "volumes"} | containers,
+        "spec": {name: value for name, value in spec.items() if name != "volumes"} | containers | _claims(spec),
         "status": {"conditions": [one for one in status.get("conditions") or () if one["type"] == "PodScheduled"]},
     }
+
+
+def _claims(spec: JSON) -> JSON:
+    """The volumes that are claims; most pods have none."""
+    claims = [each for each in spec.get("volumes") or () if "persistentVolumeClaim" in each or "ephemeral" in each]
+    return {"volumes": claims} if claims else {}
 
 
 class Scheduler(Collector):
@@ -112,8 +121,29 @@ class Scheduler(Collector):
         namespaces.add_handler(
             on_add=self._namespace, on_update=lambda _, namespace: self._namespace(namespace), on_delete=None
         )
+        state = self.cluster.volumes
+        self._keep(informers, kinds.PERSISTENT_VOLUME_CLAIM, state.claims)
+        self._keep(informers, kinds.PERSISTENT_VOLUME, state.volumes)
+        self._keep(informers, kinds.STORAGE_CLASS, state.classes)
         pods = informers.informer(kinds.POD, field_selector=_UNFINISHED, transform=slimmed)
         pods.add_handler(on_add=self._pod, on_update=lambda _, pod: self._pod(pod), on_delete=self._pod_gone)
+
+    def _keep(self, informers: InformerFactory, kind: Kind, kept: dict[str, JSON]) -> None:
+        """Keep the objects of a kind that volume binding reads."""
+
+        def put(obj: JSON) -> None:
+            kept[meta.key(obj)] = obj
+            self._volumes_changed()
+
+        def drop(obj: JSON) -> None:
+            kept.pop(meta.key(obj), None)
+            self._volumes_changed()
+
+        informers.informer(kind).add_handler(on_add=put, on_update=lambda _, new: put(new), on_delete=drop)
+
+    def _volumes_changed(self) -> None:
+        self.cluster.volumes.changed.set()
+        self.queue.on_event(queues.VOLUME_CHANGED)
 
     def _node(self, node: JSON) -> None:
         self.cluster.set_node(node)
@@ -138,7 +168,8 @@ class Scheduler(Collector):
             self.queue.add(info)
 
     def _pod_gone(self, pod: JSON) -> None:
-        self._objects.pop(meta.key(pod), None)
+        if self._objects.pop(meta.key(pod), None) is not None:
+            self.cluster.volumes.changed.set()  # its claims may be waited for
         self.queue.delete(meta.key(pod))
         if self.cluster.remove_pod(meta.uid(pod)):
             self.queue.on_event(queues.POD_REMOVED)
@@ -158,7 +189,35 @@ class Scheduler(Collector):
             tasks.create_task(self._report(pending.pod, pod, decision, started))
         else:
             self.cluster.add_pod(pending.pod, decision.node)
-            tasks.create_task(self._bind(pending, pod, decision.node, started))
+            if pending.pod.claims and (wanted := self._volume_plan(pending.pod, decision.node)):
+                assume(self.cluster.volumes, wanted)
+                tasks.create_task(self._bind_with_volumes(pending, pod, wanted, started))
+            else:
+                tasks.create_task(self._bind(pending, pod, decision.node, started))
+
+    def _volume_plan(self, info: PodInfo, node: str) -> Plan | None:
+        return plan(self.cluster, info, self.cluster.index[node])
+
+    async def _bind_with_volumes(self, pending: queues.Pending, pod: JSON, wanted: Plan, started: float) -> None:
+        """The claims first. Waiting for them may take long, so meanwhile the place in flight is another's."""
+        self._room.release()
+        info, state = pending.pod, self.cluster.volumes
+        try:
+            await carry_out(self._client, state, wanted, alive=lambda: info.key in self._objects)
+        except (BindingFailed, errors.StatusError, OSError, TimeoutError) as error:
+            self._give_back(info)
+            self.queue.retry(pending)
+            self._count(info, ERROR, started)
+            message = str(error) or "binding volumes: context deadline exceeded"
+            if info.key in self._objects:
+                self._recorder.event(
+                    pod, "Warning", "FailedScheduling", f'running PreBind plugin "VolumeBinding": {message}'
+                )
+            return
+        finally:
+            give_up(state, wanted)
+        await self._room.acquire()
+        await self._bind(pending, pod, wanted.node, started)
 
     async def _bind(self, pending: queues.Pending, pod: JSON, node: str, started: float) -> None:
         info = pending.pod

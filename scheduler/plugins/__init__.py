@@ -12,6 +12,8 @@ from scheduler.plugins.node_resources_fit import NodeResourcesFit
 from scheduler.plugins.node_unschedulable import NodeUnschedulable
 from scheduler.plugins.pod_topology_spread import PodTopologySpread
 from scheduler.plugins.taint_toleration import TaintToleration
+from scheduler.plugins.volume_binding import VolumeBinding
+from scheduler.plugins.volume_restrictions import VolumeRestrictions
 
 PLUGINS: dict[str, type[Plugin]] = {
     plugin.name: plugin
@@ -21,6 +23,8 @@ PLUGINS: dict[str, type[Plugin]] = {
         NodeAffinity,
         NodePorts,
         NodeResourcesFit,
+        VolumeRestrictions,
+        VolumeBinding,
         PodTopologySpread,
         InterPodAffinity,
         BalancedAllocation,
