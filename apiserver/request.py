@@ -52,6 +52,7 @@ class RequestInfo:
     namespace: str = ""
     name: str = ""
     field_selector: str = ""
+    label_selector: str = ""
     rest: str = ""  # what follows the subresource in the path (proxy), without the leading slash
 
     @property
@@ -143,6 +144,8 @@ def _resource(
         info.verb = "watch" if watching is not None and watching in _TRUE else "list"
     elif verb == "delete":
         info.verb = "deletecollection"
+    if query:
+        info.label_selector = query.get("labelSelector", "")
     if query and (selector := query.get("fieldSelector")):
         info.field_selector = selector
         info.name = _selected_name(selector)

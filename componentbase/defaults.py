@@ -34,6 +34,7 @@ ETCD_PEER_PORT = 2380
 KUBERNETES_DIRECTORY = "/etc/kubernetes"
 PKI_DIRECTORY = "/etc/kubernetes/pki"
 KUBELET_DIRECTORY = "/var/lib/kubelet"
+NODE_LOCAL_DIRECTORY = f"{KUBELET_DIRECTORY}/node-local"  # the volumes of the default StorageClass
 
 SYSTEM_NAMESPACE = "kube-system"
 PUBLIC_NAMESPACE = "kube-public"

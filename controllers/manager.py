@@ -17,18 +17,22 @@ from controllers.deployment import DeploymentController
 from controllers.disruption import DisruptionController
 from controllers.endpoints import EndpointsController
 from controllers.endpointslice import EndpointSliceController
+from controllers.ephemeralvolumes import EphemeralVolumeController
 from controllers.garbagecollector import GarbageCollector
 from controllers.loadbalancer import LoadBalancerController
 from controllers.mirroring import EndpointSliceMirroringController
 from controllers.namespace import NamespaceController
 from controllers.nodeipam import NodeIpamController
 from controllers.nodelifecycle import NodeLifecycleController
+from controllers.nodelocal import NodeLocalProvisioner
 from controllers.podgc import PodGarbageCollector
 from controllers.replicaset import ReplicaSetController, ReplicationController
 from controllers.resourcequota import ResourceQuotaController
 from controllers.serviceaccount import RootCAPublisher, ServiceAccountController
 from controllers.statefulset import StatefulSetController
 from controllers.tainteviction import TaintEvictionController
+from controllers.volumebinder import PersistentVolumeBinder
+from controllers.volumeprotection import ClaimProtection, VolumeProtection
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +57,11 @@ CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
     "taint-eviction-controller": TaintEvictionController,
     "pod-garbage-collector-controller": PodGarbageCollector,
     "disruption-controller": DisruptionController,
+    "persistentvolume-binder-controller": PersistentVolumeBinder,
+    "persistentvolumeclaim-protection-controller": ClaimProtection,
+    "persistentvolume-protection-controller": VolumeProtection,
+    "ephemeral-volume-controller": EphemeralVolumeController,
+    "node-local-provisioner-controller": NodeLocalProvisioner,  # ours: directories for the default StorageClass
     "namespace-controller": NamespaceController,
     "resourcequota-controller": ResourceQuotaController,
     "garbage-collector-controller": GarbageCollector,  # the last: it shares the informers that the others made
@@ -76,6 +85,10 @@ ALIASES = {
     "tokencleaner": "token-cleaner-controller",
     "nodelifecycle": "node-lifecycle-controller",
     "disruption": "disruption-controller",
+    "persistentvolume-binder": "persistentvolume-binder-controller",
+    "pvc-protection": "persistentvolumeclaim-protection-controller",
+    "pv-protection": "persistentvolume-protection-controller",
+    "ephemeral-volume": "ephemeral-volume-controller",
     "namespace": "namespace-controller",
     "resourcequota": "resourcequota-controller",
     "podgc": "pod-garbage-collector-controller",

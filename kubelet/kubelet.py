@@ -36,6 +36,7 @@ from .settings import Settings
 from .sources import ObjectSources
 from .status_manager import StatusManager
 from .volumes.manager import Volumes
+from .volumes.nodelocal import NodeLocalVolumes
 from .volumes.tokens import Tokens
 
 JSON = dict[str, Any]
@@ -105,6 +106,7 @@ class Kubelet:
         group.create_task(reporter.run(), name="node status")
         group.create_task(NodeLease(client, node).run(), name="lease")
         group.create_task(network.run(), name="pod network")
+        group.create_task(NodeLocalVolumes(client, settings, recorder).run(), name="removal of volumes")
         if settings.rotate_certificates:
             group.create_task(certificates.rotate(client, settings), name="certificates")
         recorder.event(_node_reference(node), "Normal", "Starting", "Starting kubelet.")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from componentbase import defaults
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -13,6 +15,7 @@ class Settings:
     kubeconfig: Path
     bootstrap_kubeconfig: Path | None = None
     root_dir: Path = Path("/var/lib/kubelet")
+    node_local_dir: Path = Path(defaults.NODE_LOCAL_DIRECTORY)
     cert_dir: Path = Path("/var/lib/kubelet/pki")
     client_ca_file: Path | None = None
     tls_cert_file: Path | None = None

@@ -64,6 +64,8 @@ async def init(
                 await sharedcertificates.upload(client, certificate_key, DIRECTORY)
         async with progress.step("addon: cluster DNS"):
             await api.ensure_all(client, addons.dns(cluster))
+        async with progress.step("addon: default StorageClass"):
+            await api.ensure_all(client, addons.storage())
         async with progress.step(f"node {node.name} registered and marked as control plane"):
             await controlplane.mark(client, node)
 

@@ -16,6 +16,7 @@ from apiserver.admission.certificates import (
 from apiserver.admission.chain import Attributes, Chain, Plugin
 from apiserver.admission.defaulting import DefaultIngressClass, DefaultStorageClass, RuntimeClass
 from apiserver.admission.escalation import OwnerReferencesPermissionEnforcement, PrivilegeEscalation
+from apiserver.admission.in_use import StorageObjectInUseProtection
 from apiserver.admission.limits import LimitRanger
 from apiserver.admission.namespaces import NamespaceLifecycle
 from apiserver.admission.nodes import NodeRestriction, TaintNodesByCondition
@@ -42,6 +43,7 @@ PLUGINS: tuple[tuple[str, bool, Make], ...] = (
     ("Priority", True, lambda storage, authorizer: Priority(storage)),
     ("DefaultTolerationSeconds", True, lambda storage, authorizer: DefaultTolerationSeconds()),
     ("DefaultStorageClass", True, lambda storage, authorizer: DefaultStorageClass(storage)),
+    ("StorageObjectInUseProtection", True, lambda storage, authorizer: StorageObjectInUseProtection()),
     ("RuntimeClass", True, lambda storage, authorizer: RuntimeClass(storage)),
     (
         "OwnerReferencesPermissionEnforcement",
@@ -80,7 +82,7 @@ UNSUPPORTED = frozenset(
         "EventRateLimit", "ExtendedResourceToleration", "ImagePolicyWebhook", "LimitPodHardAntiAffinityTopology",
         "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "NamespaceAutoProvision", "NamespaceExists",
         "PersistentVolumeClaimResize", "PodNodeSelector", "PodTolerationRestriction",
-        "PodTopologyLabels", "StorageObjectInUseProtection", "ValidatingAdmissionPolicy",
+        "PodTopologyLabels", "ValidatingAdmissionPolicy",
         "ValidatingAdmissionWebhook",
     }
 )  # fmt: skip

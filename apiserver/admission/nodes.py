@@ -1,12 +1,13 @@
 """NodeRestriction, the other half of the Node authorizer, and the taint that new nodes start with.
 
 The authorizer says which objects a kubelet may touch; what it may write into them needs the object and is said here:
-only its own Node and pods bound to it, no labels that a scheduler is told to trust, no tokens for foreign pods.
+only its own Node and pods bound to it, no labels that a scheduler is told to trust, no tokens for foreign pods. Of a
+volume that is a directory of the node, it may say that the directory is removed, and nothing else.
 """
 
 from __future__ import annotations
 
-from apimachinery import kinds, meta
+from apimachinery import kinds, meta, volumes
 from apimachinery.meta import JSON
 from apiserver.admission.chain import CREATE, DELETE, UPDATE, Attributes, Plugin, refused
 from apiserver.admission.service_accounts import MIRROR
@@ -31,6 +32,7 @@ _RESOURCES = frozenset(
         ("coordination.k8s.io", "leases"),
         ("storage.k8s.io", "csinodes"),
         ("", "persistentvolumeclaims"),
+        ("", "persistentvolumes"),
         ("resource.k8s.io", "resourceslices"),
     }
 )
@@ -81,6 +83,8 @@ class NodeRestriction(Plugin):
                 await self._token(a, node)
             case ("", "persistentvolumeclaims") if a.subresource != "status":
                 raise refused(a, "may only update PVC status")
+            case ("", "persistentvolumes"):
+                self._volume(a, node)
             case ("coordination.k8s.io", "leases"):
                 if a.namespace == LEASE_NAMESPACE and _name(a) != node:
                     raise refused(a, "can only access node lease with the same name as the requesting node")
@@ -144,6 +148,18 @@ class NodeRestriction(Plugin):
                 f"following labels: {', '.join(forbidden)}",
             )
 
+    def _volume(self, a: Attributes, node: str) -> None:
+        old = a.old or {}
+        own = (
+            meta.labels(old).get(volumes.NODE_LABEL) == node
+            and meta.annotations(old).get(volumes.PROVISIONED_BY) == volumes.NODE_LOCAL
+        )
+        if a.operation != UPDATE or a.subresource or not own or not meta.is_deleting(old):
+            raise refused(a, f'node "{node}" can only update deleted volumes that are a directory of its own')
+        left = [each for each in old["metadata"].get("finalizers") or () if each != volumes.NODE_LOCAL_FINALIZER]
+        if _essence(a.object) != _essence(old) or (a.object["metadata"].get("finalizers") or []) != left:
+            raise refused(a, f'node "{node}" can only remove the finalizer {volumes.NODE_LOCAL_FINALIZER}')
+
     async def _token(self, a: Attributes, node: str) -> None:
         reference = (a.object.get("spec") or {}).get("boundObjectRef") or {}
         if reference.get("kind") != "Pod" or not reference.get("name"):
@@ -163,6 +179,12 @@ class NodeRestriction(Plugin):
             )
         if (pod.get("spec") or {}).get("nodeName") != node:
             raise refused(a, "node requested token bound to a pod scheduled on a different node")
+
+
+def _essence(obj: JSON) -> JSON:
+    """An object without its finalizers, and what the server itself keeps in the metadata."""
+    ignored = ("finalizers", "managedFields", "resourceVersion")
+    return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key not in ignored}}
 
 
 def _name(a: Attributes) -> str:

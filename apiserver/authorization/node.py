@@ -2,8 +2,9 @@
 
 A stolen kubelet certificate should be worth one node. So Secrets, ConfigMaps, claims, volumes and service-account
 tokens are allowed along the graph node → pod → object; leases, CSINodes and pods are the node's own; for the rest the
-rules of the role system:node hold. Unlike upstream since 1.32, reading all Nodes stays allowed: the overlay network
-runs in the kubelet and needs its peers' addresses.
+rules of the role system:node hold. Volumes that are a directory of the node (by their label) are its own as well: it
+may watch and patch them, within what NodeRestriction leaves. Unlike upstream since 1.32, reading all Nodes stays
+allowed: the overlay network runs in the kubelet and needs its peers' addresses.
 
 Pods are kept as storage entries, by node; what one refers to is worked out when its node first asks and kept until
 the pod changes, so that a pod write costs two dict operations here.
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from apimachinery import meta, volumes
 from apimachinery.meta import JSON
 from apiserver.authorization.decision import NO_OPINION, Decision
 from apiserver.authorization.policy import NODE_RULES
@@ -68,6 +70,7 @@ class NodeGraph:
         self._pods: dict[str, dict[str, _Pod]] = {}  # node -> namespace/name -> pod
         self._node_of: dict[str, str] = {}
         self._claim_of: dict[str, str] = {}  # persistent volume -> namespace/name of its claim
+        self._volume_node: dict[str, str] = {}  # persistent volume -> the node it is a directory of
         self._attachments: dict[str, str] = {}  # volume attachment -> node
 
     def on_pod(self, event: str, key: str, entry: Stored | None) -> None:
@@ -89,6 +92,10 @@ class NodeGraph:
         """A PersistentVolume came, changed or went."""
         name = key.rpartition("/")[2]
         claim = ((obj or {}).get("spec") or {}).get("claimRef") or {}
+        if event == "DELETED" or obj is None or volumes.NODE_LABEL not in meta.labels(obj):
+            self._volume_node.pop(name, None)
+        else:
+            self._volume_node[name] = meta.labels(obj)[volumes.NODE_LABEL]
         if event == "DELETED" or not claim:
             self._claim_of.pop(name, None)
         else:
@@ -105,6 +112,10 @@ class NodeGraph:
     def has_pod(self, node: str, namespace: str, name: str) -> bool:
         """Whether the pod is bound to the node."""
         return self._node_of.get(f"{namespace}/{name}") == node
+
+    def has_volume(self, node: str, name: str) -> bool:
+        """Whether a volume is a directory of the node."""
+        return self._volume_node.get(name) == node
 
     def attached(self, node: str, attachment: str) -> bool:
         return self._attachments.get(attachment) == node
@@ -197,6 +208,10 @@ class NodeAuthorizer:
         node = node_name(user)
         if not node or not info.is_resource:
             return NO_OPINION
+        if (info.group, info.resource, info.subresource) == ("", "persistentvolumes", "") and self._own_volume(
+            node, info
+        ):
+            return _ALLOWED
         verbs = _GRAPH.get((info.group, info.resource, info.subresource))
         if verbs is not None:
             return self._follow(node, info, verbs)
@@ -216,6 +231,11 @@ class NodeAuthorizer:
                 if not _selects_node(info.field_selector, node):
                     return _refused("can only list/watch pods with spec.nodeName field selector")
         return self._by_rule(info)
+
+    def _own_volume(self, node: str, info: RequestInfo) -> bool:
+        if info.verb in ("list", "watch"):
+            return f"{volumes.NODE_LABEL}={node}" in info.label_selector.split(",")
+        return info.verb == "patch" and self.graph.has_volume(node, info.name)
 
     def _follow(self, node: str, info: RequestInfo, verbs: frozenset[str]) -> Decision:
         if info.verb not in verbs:

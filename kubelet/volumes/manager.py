@@ -4,6 +4,7 @@ Volumes of files (ConfigMap, Secret, projected, downward API) are written again 
 unchanged payload costs a comparison. Those that may hold secrets are in memory (tmpfs).
 """
 
+import asyncio
 import os
 import shutil
 import stat
@@ -11,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from apimachinery import errors, kinds, meta, quantity
+from apimachinery import errors, kinds, meta, quantity, volumes
 from kubeclient.rest import Client
 
 from ..environment import Sources
 from ..settings import Settings
-from . import mounts, payloads, writer
+from . import mounts, nodelocal, ownership, payloads, writer
 from .payloads import VolumeError
 from .tokens import Tokens
 
@@ -102,15 +103,34 @@ class Volumes:
 
     async def _claim(self, pod: JSON, name: str) -> str:
         claim = await self._client.get(kinds.PERSISTENT_VOLUME_CLAIM, name, namespace=meta.namespace(pod))
-        if (claim.get("status") or {}).get("phase") != "Bound":
+        if meta.is_deleting(claim) and (pod.get("status") or {}).get("phase", "Pending") == "Pending":
+            raise VolumeError(f'persistentvolumeclaim "{name}" is being deleted')
+        if not volumes.is_fully_bound(claim):
             raise VolumeError(f'PVC is not bound: "{name}"')
         volume = await self._client.get(kinds.PERSISTENT_VOLUME, claim["spec"]["volumeName"])
         spec = volume["spec"]
+        if not volumes.is_bound_to(volume, claim):
+            raise VolumeError(f'PersistentVolume {meta.name(volume)} is not bound to PVC "{name}"')
         if "hostPath" in spec:
             return host_path(spec["hostPath"])
-        if "local" in spec:
-            return host_path({"path": spec["local"]["path"], "type": "Directory"})
-        raise VolumeError(f"no volume plugin matched PersistentVolume {meta.name(volume)}")
+        if "local" not in spec:
+            raise VolumeError(f"no volume plugin matched PersistentVolume {meta.name(volume)}")
+        if nodelocal.is_ours(volume):
+            nodelocal.make(nodelocal.directory(volume, self._settings))
+        path = host_path({"path": spec["local"]["path"], "type": "Directory"})
+        await self._give_to_group(pod, path)
+        return path
+
+    async def _give_to_group(self, pod: JSON, path: str) -> None:
+        """fsGroup, once in a pod's life: walking a volume is dear."""
+        group, done = fs_group(pod), self._settings.pod_dir(meta.uid(pod)) / "volumes" / "owned"
+        mark = done / path.strip("/").replace("/", "~")
+        if group is None or mark.exists():
+            return
+        policy = pod["spec"]["securityContext"].get("fsGroupChangePolicy") or "Always"
+        await asyncio.to_thread(ownership.set_group, Path(path), group, policy=policy)
+        done.mkdir(parents=True, exist_ok=True)
+        mark.touch()
 
 
 def _write(folder: Path, payload: writer.Payload, *, in_memory: bool, group: int | None) -> None:

@@ -14,5 +14,14 @@ JSON = dict[str, Any]
 def dns(cluster: ClusterConfiguration) -> list[JSON]:
     """The cluster's DNS: ServiceAccount, role, Deployment, and the Service at the address that pods are told."""
     values = {"image": cluster.dns_image, "domain": cluster.domain, "address": cluster.dns_service_ip}
-    text = string.Template((Path(__file__).parent / "dns.yaml").read_text()).substitute(values)
+    return _documents("dns.yaml", values)
+
+
+def storage() -> list[JSON]:
+    """The default StorageClass: directories of nodes."""
+    return _documents("storage.yaml", {})
+
+
+def _documents(file: str, values: dict[str, str]) -> list[JSON]:
+    text = string.Template((Path(__file__).parent / file).read_text()).substitute(values)
     return [document for document in yaml.safe_load_all(text) if document]

@@ -11,6 +11,7 @@ from minikubeadm.configuration import ClusterConfiguration
 CLUSTER = ClusterConfiguration(endpoint="192.0.2.2:6443", dns_image="mini-kubernetes/dns:1")
 OBJECTS = [
     *addons.dns(CLUSTER),
+    *addons.storage(),
     bootstrap.administrators(),
     *bootstrap.node_roles(),
     bootstrap.configuration(CLUSTER),

@@ -282,6 +282,48 @@ async def test_a_kubelet_writes_the_status_of_its_pods_only(chain: Chain) -> Non
     assert "can only create mirror pods" in await refusal(chain, write(kinds.POD, pod(nodeName="node1"), user=NODE))
 
 
+def directory_of(node: str, **metadata: Any) -> JSON:
+    """A deleted volume that is a directory of a node."""
+    metadata = {
+        "labels": {"mini-kubernetes.io/node": node},
+        "annotations": {"pv.kubernetes.io/provisioned-by": "mini-kubernetes.io/node-local"},
+        "finalizers": ["mini-kubernetes.io/node-local", "example.com/other"],
+        "deletionTimestamp": "2026-01-01T00:00:00Z",
+        **metadata,
+    }
+    return obj("v1", "PersistentVolume", "pvc-1", spec={"local": {"path": "/x"}}, metadata=metadata)
+
+
+async def test_a_kubelet_says_that_a_directory_of_its_own_is_removed_and_nothing_else(chain: Chain) -> None:
+    left = ["example.com/other"]
+
+    def update(old: JSON, new: JSON) -> Attributes:
+        return write(kinds.PERSISTENT_VOLUME, new, operation="UPDATE", old=old, user=NODE)
+
+    await run(chain, update(directory_of("node1"), directory_of("node1", finalizers=left)))
+    for old, new in (
+        (directory_of("node2"), directory_of("node2", finalizers=left)),
+        (directory_of("node1", deletionTimestamp=None), directory_of("node1", deletionTimestamp=None, finalizers=left)),
+        (directory_of("node1", annotations={}), directory_of("node1", annotations={}, finalizers=left)),
+        (directory_of("node1"), directory_of("node1", finalizers=[])),
+        (directory_of("node1"), directory_of("node1", finalizers=left, labels={})),
+        (directory_of("node1"), directory_of("node1", finalizers=left) | {"spec": {"local": {"path": "/y"}}}),
+    ):
+        assert 'node "node1" can only' in await refusal(chain, update(old, new))
+
+
+async def test_new_claims_and_volumes_are_protected(chain: Chain) -> None:
+    claim = obj("v1", "PersistentVolumeClaim", "data", namespace="team", spec={})
+    assert (await run(chain, write(kinds.PERSISTENT_VOLUME_CLAIM, claim)))["metadata"]["finalizers"] == [
+        "kubernetes.io/pvc-protection"
+    ]
+    volume = obj("v1", "PersistentVolume", "v", spec={}, metadata={"finalizers": ["example.com/x"]})
+    assert (await run(chain, write(kinds.PERSISTENT_VOLUME, volume)))["metadata"]["finalizers"] == [
+        "example.com/x",
+        "kubernetes.io/pv-protection",
+    ]
+
+
 @pytest.mark.parametrize(
     ("node", "reference", "message"),
     [

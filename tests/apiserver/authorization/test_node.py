@@ -35,13 +35,21 @@ def pod(node: str) -> JSON:
 
 
 def info(
-    verb: str, resource: str, name: str = "", *, namespace: str = "team", group: str = "", fields: str = ""
+    verb: str,
+    resource: str,
+    name: str = "",
+    *,
+    namespace: str = "team",
+    group: str = "",
+    fields: str = "",
+    labels: str = "",
 ) -> RequestInfo:
     resource, _, subresource = resource.partition("/")
-    return RequestInfo(verb, True, "", group, "v1", resource, subresource, namespace, name, fields)
+    return RequestInfo(verb, True, "", group, "v1", resource, subresource, namespace, name, fields, labels)
 
 
 VOLUME = obj("v1", "PersistentVolume", "pv", spec={"claimRef": {"namespace": "team", "name": "data"}})
+OWN = obj("v1", "PersistentVolume", "own", spec={}, metadata={"labels": {"mini-kubernetes.io/node": "node1"}})
 LEASES, STORAGE = "coordination.k8s.io", "storage.k8s.io"
 
 
@@ -62,6 +70,12 @@ LEASES, STORAGE = "coordination.k8s.io", "storage.k8s.io"
         (info("get", "persistentvolumeclaims", "web-scratch"), True),
         (info("get", "persistentvolumes", "pv", namespace=""), True),
         (info("get", "persistentvolumes", "pv2", namespace=""), False),
+        (info("patch", "persistentvolumes", "own", namespace=""), True),
+        (info("patch", "persistentvolumes", "pv", namespace=""), False),
+        (info("delete", "persistentvolumes", "own", namespace=""), False),
+        (info("watch", "persistentvolumes", namespace="", labels="mini-kubernetes.io/node=node1"), True),
+        (info("watch", "persistentvolumes", namespace="", labels="mini-kubernetes.io/node=node2"), False),
+        (info("list", "persistentvolumes", namespace=""), False),
         (info("create", "serviceaccounts/token", "bot"), True),
         (info("create", "serviceaccounts/token", "default"), False),
         (info("get", "pods", "web"), True),
@@ -88,6 +102,7 @@ def test_a_node_reaches_what_its_pods_refer_to(asked: RequestInfo, allowed: bool
     authorizer = build_authorizer(storage, ["Node"])  # type: ignore[arg-type]
     storage.put(pod("node1"))
     storage.put(VOLUME)
+    storage.put(OWN)
     assert authorizer.authorize(NODE1, asked).allowed is allowed
 
 
