@@ -46,8 +46,10 @@ def create_certificates(cluster: ClusterConfiguration, node: NodeConfiguration, 
     return pkilayout.create(directory / "pki", names)
 
 
-def create_kubeconfigs(cluster: ClusterConfiguration, node: NodeConfiguration, directory: Path) -> list[str]:
-    """The missing kubeconfigs below `directory`; which were made."""
+def create_kubeconfigs(
+    cluster: ClusterConfiguration, node: NodeConfiguration, directory: Path, *, local_port: int = defaults.API_PORT
+) -> list[str]:
+    """The missing kubeconfigs below `directory`; which were made. `local_port` is that of this machine's API server."""
     ca = pki.load_pair(directory / "pki/ca.crt", directory / "pki/ca.key")
     made = []
     for credential in of_control_plane(node):
@@ -56,7 +58,7 @@ def create_kubeconfigs(cluster: ClusterConfiguration, node: NodeConfiguration, d
         pair = pki.issue(ca, credential.user, organizations=credential.groups, client=True)
         write_kubeconfig(
             directory / credential.file,
-            server=f"https://{node.ip}:{defaults.API_PORT}" if credential.local else f"https://{cluster.endpoint}",
+            server=f"https://{node.ip}:{local_port}" if credential.local else f"https://{cluster.endpoint}",
             ca_data=ca.certificate_pem,
             user=credential.user,
             cluster=cluster.name,

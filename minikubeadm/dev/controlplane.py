@@ -97,7 +97,7 @@ class ControlPlane:
         cluster = ClusterConfiguration(endpoint=f"{LOOPBACK}:{ports['apiserver']}")
         node = NodeConfiguration("dev", LOOPBACK, control_plane=True)
         credentials.create_certificates(cluster, node, self.directory)
-        credentials.create_kubeconfigs(cluster, node, self.directory)
+        credentials.create_kubeconfigs(cluster, node, self.directory, local_port=ports["apiserver"])
         token = _token(self.directory / "tokens.csv")
         path = os.pathsep.join(filter(None, (_SOURCES, os.environ.get("PYTHONPATH"))))  # our `scheduler`, no other
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
