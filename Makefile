@@ -1,6 +1,7 @@
 # The commands of the project. `make demo` and `make test` set up what they need; the others say what is missing.
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
+PLUGIN := pytest-mini-kubernetes
 PACKAGES := apimachinery componentbase kubeclient apiserver scheduler controllers kubelet proxy clusterdns minikubectl minikubeadm
 CLUSTER ?= demo
 ROUNDS ?= 5
@@ -26,7 +27,7 @@ images: install ## build the node image and those of pause, DNS and the demo, ea
 check: venv ## linters, types, import contracts, unit tests: under a minute
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m mypy $(PACKAGES)
+	@$(PYTHON) -m mypy $(PACKAGES) $(PLUGIN)/pytest_mini_kubernetes.py
 	@.venv/bin/lint-imports
 	@$(MAKE) --no-print-directory unit
 
@@ -40,6 +41,7 @@ unit: venv
 integration: install ## tests with a real etcd and a real API server
 	@export KUBECTL=$$(deploy/kubectl.sh) PATH=$$(dirname $$(deploy/kubectl.sh)):$$PATH; $(PYTHON) -m pytest tests/integration
 	@export KUBECTL=$$(deploy/kubectl.sh) PATH=$$(dirname $$(deploy/kubectl.sh)):$$PATH; $(PYTHON) -m pytest tests -m integration --ignore=tests/integration --ignore=tests/e2e
+	@$(PYTHON) -m pytest $(PLUGIN)
 
 e2e: images ## tests with a real cluster of node containers and real kubectl
 	@export KUBECTL=$$(deploy/kubectl.sh) PATH=$$(dirname $$(deploy/kubectl.sh)):$$PATH; $(PYTHON) -m pytest tests/e2e

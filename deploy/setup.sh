@@ -36,7 +36,7 @@ packages() {
 
 venv() {
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { say "Python 3.11 or newer is needed" >&2; exit 1; }
-    wanted=$(sha256sum pyproject.toml | cut -d' ' -f1)
+    wanted=$(cat pyproject.toml pytest-mini-kubernetes/pyproject.toml | sha256sum | cut -d' ' -f1)
     if [ "$(cat .venv/.made-from 2>/dev/null)" = "$wanted" ]; then
         say ".venv is there"
         return
@@ -44,7 +44,7 @@ venv() {
     say "making .venv with this project's commands and development tools"
     [ -x .venv/bin/python ] || python3 -m venv .venv
     .venv/bin/python -m pip install -q --disable-pip-version-check hatchling editables
-    .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[dev]'
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[dev]' -e ./pytest-mini-kubernetes
     echo "$wanted" >.venv/.made-from
 }
 

@@ -1,13 +1,17 @@
 """What bring-up steps do with an API server: wait until it serves, and put objects there whatever is there already."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apimachinery import errors, kinds, meta
 from kubeclient.errors import Unreachable
-from kubeclient.rest import Client
 from minikubeadm.process import StepFailed
+
+if TYPE_CHECKING:
+    from kubeclient.rest import Client  # loading aiohttp takes longer than starting etcd
 
 JSON = dict[str, Any]
 _POLL_SECONDS = 0.1

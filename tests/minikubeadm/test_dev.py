@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,9 @@ def test_unknown_services_are_named() -> None:
 @pytest.mark.parametrize("port", ["-1", "65536", "web"])
 def test_a_port_is_a_number_of_a_port(port: str) -> None:
     assert CliRunner().invoke(dev, ["--port", port]).exit_code == 2
+
+
+def test_it_starts_without_loading_the_http_client() -> None:
+    """Loading it takes longer than starting etcd, and services start only after the command has loaded."""
+    program = "import sys, minikubeadm.dev.commands; sys.exit('aiohttp' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2]).returncode == 0
