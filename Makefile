@@ -9,7 +9,7 @@ MINUTES ?= 60
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .DEFAULT_GOAL := help
 
-.PHONY: help install venv images check format unit integration e2e test demo demo-down fresh bench soak clean
+.PHONY: help install venv images check format unit integration e2e test demo demo-down fresh bench bundle vagrant-check soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ fresh: images ## the README's two commands inside a bare Debian, so that a missi
 bench: images ## measure the API server (PEER=DIR: beside the real one that bench/loaders/peer.sh built) and a cluster
 	@$(PYTHON) -m bench $(if $(PEER),--peer $(PEER)) --json .build/bench.json
 	@$(PYTHON) -m bench.cluster
+
+bundle: images ## .build/bundle: what a plain Debian needs to become a node (deploy/install-node.sh), for hosts and VMs
+	@$(PYTHON) deploy/bundle.py
+
+vagrant-check: bundle ## the Vagrantfile's machines as containers: up, used, removed (PROVIDER=libvirt: as VMs)
+	@deploy/vagrant/check.sh $(PROVIDER)
 
 soak: images ## an hour (MINUTES) of the history checker, then kills under updates and lost nodes, ROUNDS times over
 	@HISTORY_MINUTES=$(MINUTES) $(PYTHON) -m pytest tests/chaos/test_history.py -s

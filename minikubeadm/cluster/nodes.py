@@ -77,15 +77,19 @@ async def allowed_capabilities() -> list[str]:
 
 def command(node: Node, capabilities: Sequence[str]) -> list[str]:
     """The `docker run` that starts a node."""
-    argv = ["docker", "run", "--detach", "--name", node.name, "--hostname", node.name]
-    argv += [part for name in capabilities for part in ("--cap-add", name)]
+    argv = ["docker", "run", "--detach", "--name", node.name, "--hostname", node.name, *confinement(capabilities)]
+    argv += ["--env", f"MINI_CLUSTER_RANGES={node.pod_cidr} {node.service_cidr}"]
+    return [*argv, *placement(node), node.image]
+
+
+def confinement(capabilities: Sequence[str]) -> list[str]:
+    """The options of `docker run` with which systemd, Docker and the kernel's network work in a container."""
+    argv = [part for name in capabilities for part in ("--cap-add", name)]
     for option in ("seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"):
         argv += ["--security-opt", option]
     argv += ["--device-cgroup-rule", "a *:* rwm", "--cgroupns", "private"]
     argv += ["--tmpfs", "/run:exec", "--tmpfs", "/tmp:exec", "--volume", "/var/lib/docker", "--volume", "/var/lib/etcd"]
-    argv += ["--volume", "/var/lib/kubelet", "--env", "container=docker"]
-    argv += ["--env", f"MINI_CLUSTER_RANGES={node.pod_cidr} {node.service_cidr}"]
-    return [*argv, "--stop-signal", "SIGRTMIN+3", *placement(node), node.image]
+    return [*argv, "--volume", "/var/lib/kubelet", "--env", "container=docker", "--stop-signal", "SIGRTMIN+3"]
 
 
 def placement(node: Node) -> list[str]:
