@@ -19,6 +19,7 @@ from controllers.endpoints import EndpointsController
 from controllers.endpointslice import EndpointSliceController
 from controllers.ephemeralvolumes import EphemeralVolumeController
 from controllers.garbagecollector import GarbageCollector
+from controllers.job import JobController
 from controllers.loadbalancer import LoadBalancerController
 from controllers.mirroring import EndpointSliceMirroringController
 from controllers.namespace import NamespaceController
@@ -31,6 +32,7 @@ from controllers.resourcequota import ResourceQuotaController
 from controllers.serviceaccount import RootCAPublisher, ServiceAccountController
 from controllers.statefulset import StatefulSetController
 from controllers.tainteviction import TaintEvictionController
+from controllers.ttlafterfinished import TTLAfterFinishedController
 from controllers.volumebinder import PersistentVolumeBinder
 from controllers.volumeprotection import ClaimProtection, VolumeProtection
 
@@ -44,6 +46,8 @@ CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
     "replicationcontroller-controller": ReplicationController,
     "deployment-controller": DeploymentController,
     "statefulset-controller": StatefulSetController,
+    "job-controller": JobController,
+    "ttl-after-finished-controller": TTLAfterFinishedController,
     "endpointslice-controller": EndpointSliceController,
     "endpoints-controller": EndpointsController,
     "endpointslice-mirroring-controller": EndpointSliceMirroringController,
@@ -74,6 +78,8 @@ ALIASES = {
     "replicationcontroller": "replicationcontroller-controller",
     "deployment": "deployment-controller",
     "statefulset": "statefulset-controller",
+    "job": "job-controller",
+    "ttl-after-finished": "ttl-after-finished-controller",
     "endpointslice": "endpointslice-controller",
     "endpoint": "endpoints-controller",
     "endpointslicemirroring": "endpointslice-mirroring-controller",

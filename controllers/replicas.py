@@ -33,10 +33,10 @@ def plan(replica_set: JSON, pods: Sequence[JSON], *, related: Sequence[JSON] = (
     surplus = min(-missing, BURST)
     if surplus == len(pods):
         return Plan(0, list(pods))
-    return Plan(0, _ranked(pods, related or pods)[:surplus])
+    return Plan(0, ranked(pods, related or pods)[:surplus])
 
 
-def _ranked(pods: Sequence[JSON], related: Sequence[JSON]) -> list[JSON]:
+def ranked(pods: Sequence[JSON], related: Sequence[JSON]) -> list[JSON]:
     """The pods whose loss costs least first: unassigned, pending, not ready, cheap, crowded, young, often restarted."""
     per_node: dict[str, int] = {}
     for pod in related:

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -19,6 +21,7 @@ from kubeclient.informer import InformerFactory
 from kubeclient.rest import Client
 
 DEADLINE_SECONDS = 20.0
+_NUMBERS = count(1)
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ async def controllers(config, options):
 
 @pytest.fixture
 async def namespace(admin, request) -> AsyncIterator[str]:
-    name = request.node.name.replace("_", "-")[:50].strip("-")
+    name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())[:50].strip("-") + f"-{next(_NUMBERS)}"
     await admin.create(kinds.NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
 
