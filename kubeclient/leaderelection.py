@@ -174,11 +174,21 @@ class LeaderElector:
         """Give the lease back, if it is still ours; a failure costs the successor a wait, no more."""
         if self._lease is None or self._held_by_other():
             return
-        body = {**self._lease, "spec": {**self._spec(self._lease["spec"]), "holderIdentity": ""}}
-        body["spec"]["leaseDurationSeconds"] = 1
         with suppress(errors.StatusError, OSError, TimeoutError):
             async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
-                await self._client.update(kinds.LEASE, body)
+                while not await self._give_back():
+                    pass
+
+    async def _give_back(self) -> bool:
+        """Look first: a renewal that was cancelled may have been written all the same. False if one came between."""
+        self._lease = await self._client.get(kinds.LEASE, self._name, namespace=self._namespace)
+        if self._held_by_other():
+            return True
+        spec = {**self._spec(self._lease["spec"]), "holderIdentity": "", "leaseDurationSeconds": 1}
+        with suppress(errors.Conflict):
+            await self._client.update(kinds.LEASE, {**self._lease, "spec": spec})
+            return True
+        return False
 
 
 def _now() -> float:
