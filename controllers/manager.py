@@ -13,6 +13,7 @@ from componentbase.health import Checks
 from controllers.bootstrap import BootstrapSigner, TokenCleaner
 from controllers.certificates import ApprovingController, CleaningController, SigningController
 from controllers.context import Context, Controller
+from controllers.daemonset import DaemonSetController
 from controllers.deployment import DeploymentController
 from controllers.disruption import DisruptionController
 from controllers.endpoints import EndpointsController
@@ -46,6 +47,7 @@ CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
     "replicationcontroller-controller": ReplicationController,
     "deployment-controller": DeploymentController,
     "statefulset-controller": StatefulSetController,
+    "daemonset-controller": DaemonSetController,
     "job-controller": JobController,
     "ttl-after-finished-controller": TTLAfterFinishedController,
     "endpointslice-controller": EndpointSliceController,
@@ -78,6 +80,7 @@ ALIASES = {
     "replicationcontroller": "replicationcontroller-controller",
     "deployment": "deployment-controller",
     "statefulset": "statefulset-controller",
+    "daemonset": "daemonset-controller",
     "job": "job-controller",
     "ttl-after-finished": "ttl-after-finished-controller",
     "endpointslice": "endpointslice-controller",

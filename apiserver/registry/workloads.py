@@ -18,6 +18,7 @@ _PERCENT_TEXT = (
     "validation is '[0-9]+%')"
 )
 _NOTHING = (0, "0%")
+_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 _STATEFUL_MUTABLE = (
     "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
     "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
@@ -204,6 +205,16 @@ class DaemonSetStrategy(WorkloadStrategy):
             rolling.setdefault("maxUnavailable", 1)
             rolling.setdefault("maxSurge", 0)
 
+    def prepare_create(self, obj: JSON, ctx: Context) -> None:
+        super().prepare_create(obj, ctx)
+        _count_template(obj, 1)
+
+    def prepare_update(self, obj: JSON, old: JSON, ctx: Context) -> None:
+        super().prepare_update(obj, old, ctx)
+        counted = int((old["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION) or 1)
+        changed = obj["spec"].get("template") != old["spec"].get("template")
+        _count_template(obj, counted + changed)
+
     def validate(self, obj: JSON) -> list[FieldError]:
         faults = super().validate(obj)
         rolling = (obj["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
@@ -211,6 +222,12 @@ class DaemonSetStrategy(WorkloadStrategy):
             path = "spec.updateStrategy.rollingUpdate.maxUnavailable"
             faults.append(field.invalid(path, rolling["maxUnavailable"], "cannot be 0 when maxSurge is 0"))
         return faults
+
+
+def _count_template(daemon_set: JSON, generation: int) -> None:
+    """Note how many templates a DaemonSet has had, whatever the client says."""
+    metadata = daemon_set["metadata"]
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), _TEMPLATE_GENERATION: str(generation)}
 
 
 class StatefulSetStrategy(WorkloadStrategy):

@@ -1,6 +1,7 @@
 """Controllers in the test's process on a real API server, as their own user; tests play the kubelets."""
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from itertools import count
 
 import pytest
 
-from apimachinery import kinds, meta
+from apimachinery import errors, kinds, meta
 from componentbase import pki
 from controllers import manager
 from controllers.context import Context, Options
@@ -94,6 +95,14 @@ async def make_ready(admin, namespace):
             ip = f"10.244.0.{number + 1}"
             status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [ready]}
             await admin.patch(kinds.POD, meta.name(pod), {"status": status}, namespace=namespace, subresource="status")
+
+
+async def play_kubelet(admin, namespace):
+    """`make_ready` until cancelled."""
+    while True:
+        with contextlib.suppress(errors.NotFound, errors.Conflict):
+            await make_ready(admin, namespace)
+        await asyncio.sleep(0.05)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from apimachinery import errors, kinds, meta
-from tests.integration.conftest import eventually, make_ready, pods, running
+from tests.integration.conftest import eventually, make_ready, play_kubelet, pods, running
 
 pytestmark = pytest.mark.integration
 
@@ -155,7 +155,7 @@ async def test_a_restart_in_the_middle_makes_no_pod_twice(admin, config, options
 
 async def test_kubectl_tells_and_undoes_rollouts(admin, controllers, namespace, kubectl):
     await admin.create(kinds.STATEFUL_SET, stateful_set(namespace))
-    kubelet = asyncio.create_task(_play_kubelet(admin, namespace))
+    kubelet = asyncio.create_task(play_kubelet(admin, namespace))
     try:
         told = await kubectl("rollout", "status", "sts/db", "--timeout=20s")
         assert "partitioned roll out complete: 2 new pods have been updated" in told
@@ -177,12 +177,3 @@ async def test_kubectl_tells_and_undoes_rollouts(admin, controllers, namespace, 
         assert "partitioned" in await kubectl("rollout", "status", "sts/db", "--timeout=20s")
     finally:
         kubelet.cancel()
-
-
-async def _play_kubelet(admin, namespace):
-    while True:
-        try:
-            await make_ready(admin, namespace)
-        except (errors.NotFound, errors.Conflict):
-            pass
-        await asyncio.sleep(0.05)

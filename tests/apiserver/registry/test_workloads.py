@@ -203,3 +203,18 @@ def test_a_selector_is_immutable_in_these_words() -> None:
     assert faults == [
         'spec.selector: Invalid value: {"matchExpressions":[{"key":"app","operator":"Exists"}]}: field is immutable'
     ]
+
+
+def test_a_daemon_set_says_how_many_templates_it_has_had() -> None:
+    name = "deprecated.daemonset.template.generation"
+    body = {"metadata": {"annotations": {name: "7"}}, "spec": {"selector": SELECTOR, "template": template()}}
+    old = made(kinds.DAEMON_SET, body)
+    assert old["metadata"]["annotations"] == {name: "1"}
+    new = copy.deepcopy(old)
+    del new["metadata"]["annotations"]
+    new["spec"]["minReadySeconds"] = 5
+    kept, _ = changed(strategy_for(kinds.DAEMON_SET), old, new)
+    assert kept["metadata"]["annotations"] == {name: "1"}
+    new["spec"]["template"]["spec"]["hostname"] = "h"
+    counted, _ = changed(strategy_for(kinds.DAEMON_SET), old, new)
+    assert counted["metadata"]["annotations"] == {name: "2"}
