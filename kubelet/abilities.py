@@ -51,9 +51,18 @@ def probe(settings: Settings) -> NodeAbilities:
         fully_privileged=full,
         oom_scores_lowerable=lowerable,
         memory_bytes=memory_bytes(),
+        apparmor=apparmor_enabled(),
         log_max_size=settings.log_max_size,
         log_max_files=settings.log_max_files,
     )
+
+
+def apparmor_enabled() -> bool:
+    """Whether the kernel enforces AppArmor profiles."""
+    try:
+        return Path("/sys/module/apparmor/parameters/enabled").read_text().startswith("Y")
+    except OSError:
+        return False
 
 
 def memory_bytes() -> int:

@@ -15,6 +15,7 @@ from .environment import ConfigError, expand
 JSON = dict[str, Any]
 
 HOSTNAME_LENGTH_MAX = 63
+FQDN_LENGTH_MAX = 64  # of what the kernel takes as a host name
 UNCONFINED = ["seccomp=unconfined"]
 ALL_DEVICES_RULE = "a *:* rwm"
 
@@ -27,6 +28,7 @@ class NodeAbilities:
     fully_privileged: bool
     oom_scores_lowerable: bool
     memory_bytes: int
+    apparmor: bool = False  # the kernel enforces profiles
     log_max_size: str
     log_max_files: int
 
@@ -61,6 +63,17 @@ def fqdn(pod: JSON, cluster_domain: str) -> str:
     return f"{hostname(pod)}.{subdomain}.{meta.namespace(pod)}.svc.{cluster_domain}" if subdomain else ""
 
 
+def sandbox_hostname(pod: JSON, cluster_domain: str) -> str:
+    """What `hostname` says inside the pod. Raises ConfigError for a full name that the kernel does not take."""
+    full = fqdn(pod, cluster_domain) if pod["spec"].get("setHostnameAsFQDN") else ""
+    if len(full) > FQDN_LENGTH_MAX:
+        raise ConfigError(
+            f"failed to construct FQDN from pod hostname and cluster domain, FQDN {full} is too long "
+            f"({FQDN_LENGTH_MAX} characters is the max, {len(full)} characters requested)"
+        )
+    return full or hostname(pod)
+
+
 def labels_of(pod: JSON, container: str, attempt: int) -> dict[str, str]:
     """The labels by which a container is found again."""
     sandbox = container == "POD"
@@ -74,9 +87,13 @@ def labels_of(pod: JSON, container: str, attempt: int) -> dict[str, str]:
     }
 
 
-def sandbox_body(pod: JSON, *, image: str, attempt: int, node: NodeAbilities, cgroup_parent: str = "") -> JSON:
-    """The pause container: it holds the network, IPC and (when shared) process namespaces."""
+def sandbox_body(
+    pod: JSON, *, image: str, attempt: int, node: NodeAbilities, cluster_domain: str, cgroup_parent: str = ""
+) -> JSON:
+    """The pause container: it holds the network, IPC and (when shared) process namespaces. Raises ConfigError."""
     spec = pod["spec"]
+    if spec.get("hostUsers") is False:
+        raise ConfigError("can't set `spec.hostUsers: false`, runtime does not support user namespaces")
     security = spec.get("securityContext") or {}
     host: JSON = {
         "NetworkMode": "host" if spec.get("hostNetwork") else "none",
@@ -98,7 +115,7 @@ def sandbox_body(pod: JSON, *, image: str, attempt: int, node: NodeAbilities, cg
     body: JSON = {"Image": image, "Labels": labels_of(pod, "POD", attempt), "HostConfig": host}
     if not spec.get("hostNetwork"):
         # Docker would run a hook (its own big binary, 100 ms) to prepare a namespace that CNI prepares anyway.
-        body |= {"Hostname": hostname(pod), "NetworkDisabled": True}
+        body |= {"Hostname": sandbox_hostname(pod, cluster_domain), "NetworkDisabled": True}
     return body
 
 
@@ -115,8 +132,9 @@ def container_body(
     node: NodeAbilities,
     devices: Sequence[str],
     cgroup_parent: str = "",
+    seccomp: str = "",
 ) -> JSON:
-    """One run of a container, in the sandbox's namespaces."""
+    """One run of a container, in the sandbox's namespaces; `seccomp` is the content of its Localhost profile."""
     labels = labels_of(pod, container["name"], attempt)
     labels |= {observed.LABEL_SANDBOX: sandbox, observed.LABEL_MESSAGE_FILE: message_file}
     body: JSON = {
@@ -129,7 +147,7 @@ def container_body(
         "User": user(pod, container, image),
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
-            **_host_config(pod, container, sandbox=sandbox, binds=binds, node=node, devices=devices),
+            **_host_config(pod, container, sandbox=sandbox, binds=binds, node=node, devices=devices, seccomp=seccomp),
             "CgroupParent": cgroup_parent,
         },
     }
@@ -144,11 +162,23 @@ def container_body(
     return body
 
 
+def effective_security(pod: JSON, container: JSON) -> JSON:
+    """The security context of a container: the pod's, and what its own says otherwise."""
+    return {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
+
+
 def _host_config(
-    pod: JSON, container: JSON, *, sandbox: str, binds: Sequence[Bind], node: NodeAbilities, devices: Sequence[str]
+    pod: JSON,
+    container: JSON,
+    *,
+    sandbox: str,
+    binds: Sequence[Bind],
+    node: NodeAbilities,
+    devices: Sequence[str],
+    seccomp: str,
 ) -> JSON:
     spec = pod["spec"]
-    security = {**(spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
+    security = effective_security(pod, container)
     host: JSON = {
         "NetworkMode": f"container:{sandbox}",
         "IpcMode": "host" if spec.get("hostIPC") else f"container:{sandbox}",
@@ -167,7 +197,7 @@ def _host_config(
             }
             for bind in binds
         ],
-        "SecurityOpt": security_options(security),
+        "SecurityOpt": security_options(security, seccomp=seccomp),
         **resources.cgroup(container),
     }
     if spec.get("hostPID"):
@@ -206,14 +236,15 @@ def _privileged(node: NodeAbilities, devices: Sequence[str]) -> JSON:
     }
 
 
-def security_options(security: JSON) -> list[str]:
-    """Docker's SecurityOpt for a container's effective security context."""
+def security_options(security: JSON, *, seccomp: str = "") -> list[str]:
+    """Docker's SecurityOpt for a container's effective security context; RuntimeDefault is Docker's own default."""
     options = []
-    profile = security.get("seccompProfile") or {}
-    if profile.get("type", "Unconfined") == "Unconfined":
-        options += UNCONFINED
-    if (security.get("appArmorProfile") or {}).get("type") == "Unconfined":
-        options.append("apparmor=unconfined")
+    profile = (security.get("seccompProfile") or {}).get("type", "Unconfined")
+    if profile != "RuntimeDefault":
+        options += [f"seccomp={seccomp}"] if profile == "Localhost" else UNCONFINED
+    armor = security.get("appArmorProfile") or {}
+    if armor.get("type") in ("Unconfined", "Localhost"):
+        options.append(f"apparmor={armor.get('localhostProfile') or 'unconfined'}")
     if security.get("allowPrivilegeEscalation") is False:
         options.append("no-new-privileges")
     for field, value in (security.get("seLinuxOptions") or {}).items():
@@ -223,7 +254,7 @@ def security_options(security: JSON) -> list[str]:
 
 def user(pod: JSON, container: JSON, image: JSON) -> str:
     """ "uid:gid" as asked for; "" leaves it to the image. Raises ConfigError where root is forbidden and would run."""
-    security = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
+    security = effective_security(pod, container)
     uid, gid = security.get("runAsUser"), security.get("runAsGroup")
     image_user = str((image.get("Config") or {}).get("User") or "")
     if security.get("runAsNonRoot"):

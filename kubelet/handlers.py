@@ -11,12 +11,14 @@ from typing import Any
 
 import aiohttp
 
+from .backoff import duration
 from .engine import EngineError
 from .runtime import Runtime
 
 JSON = dict[str, Any]
 
 BODY_BYTES_MAX = 10_240
+HEALTH = {b"": "UNKNOWN", b"\x08\x01": "SERVING", b"\x08\x02": "NOT_SERVING", b"\x08\x03": "SERVICE_UNKNOWN"}
 USER_AGENT = "kube-probe/1.37"
 
 
@@ -123,10 +125,16 @@ class Handlers:
                 check = channel.unary_unary("/grpc.health.v1.Health/Check")
                 answer = await check(request, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as error:
-            return Outcome(False, f'error: health rpc failed for "{address}": {error.details()}')
-        if bytes(answer) == b"\x08\x01":
-            return Outcome(True)
-        return Outcome(False, f'service unhealthy (responded with "{bytes(answer).hex()}")')
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return Outcome(False, f"timeout: health rpc did not complete within {duration(timeout_seconds)}")
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                protocol = "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)"
+                return Outcome(False, f"{protocol}: {error.details()}")
+            return Outcome(False, f"error: health rpc probe failed: {error.details()}")
+        status = HEALTH.get(bytes(answer), f"{bytes(answer).hex()}")
+        return Outcome(
+            status == "SERVING", "" if status == "SERVING" else f'service unhealthy (responded with "{status}")'
+        )
 
 
 def port_number(port: int | str, container: Mapping[str, Any]) -> int:

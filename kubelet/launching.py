@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from apimachinery import meta
 
 from . import abilities, environment, files
-from .container_config import PROPAGATION, Bind, container_body, docker_name
+from .container_config import PROPAGATION, Bind, container_body, docker_name, effective_security
 from .engine import EngineError
 from .environment import ConfigError, Sources
 from .handlers import Target
@@ -21,8 +21,8 @@ from .images import ImageError
 from .network.cni import CNIError
 from .observed import CREATED, Container, PodState
 from .parts import Parts
-from .volumes.manager import sub_path
-from .volumes.payloads import VolumeError, references
+from .volumes.payloads import VolumeError, references, sources_of
+from .volumes.subpaths import bind
 
 JSON = dict[str, Any]
 A = TypeVar("A")
@@ -68,7 +68,8 @@ class Launcher:
     async def in_new_sandbox(self, pod: JSON, attempt: int, containers: list[JSON], state: PodState) -> None:
         """A sandbox and the first containers in it."""
         runtime = self._parts.runtime
-        creation = self._sandbox(pod, runtime.create_sandbox(pod, attempt))
+        domain = self._parts.settings.cluster_domain
+        creation = self._sandbox(pod, runtime.create_sandbox(pod, attempt, cluster_domain=domain))
         (sandbox, _), _ = await _both(_both(creation, self.volumes(pod, ())), runtime.cgroups.ensure(pod))
         early = [c for c in containers if not environment.needs_pod_ip(c)]
         late = [c for c in containers if environment.needs_pod_ip(c)]
@@ -91,7 +92,7 @@ class Launcher:
     async def _sandbox(self, pod: JSON, work: Coroutine[Any, Any, A]) -> A:
         try:
             return await work
-        except (EngineError, CNIError) as error:
+        except (EngineError, CNIError, ConfigError) as error:
             message = f"Failed to create pod sandbox: {error}"
             self._parts.record(pod, "Warning", "FailedCreatePodSandBox", message, "")
             raise LaunchError(message) from error
@@ -130,6 +131,7 @@ class Launcher:
                 node=parts.runtime.node,
                 devices=_devices(container),
                 cgroup_parent=await parts.runtime.cgroups.parent(pod),
+                seccomp=_seccomp(effective_security(pod, container), parts.settings.root_dir),
             )
             target = state.newest(container.get("targetContainerName") or "")
             if target is not None:  # an ephemeral container that looks at another one's processes
@@ -197,16 +199,19 @@ class Launcher:
         for name, target in (("etc-hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf")):
             if target not in mounted:
                 binds.append(Bind(source=str(folder / name), target=target))
-        for mount in container.get("volumeMounts") or []:
+        written = {v["name"] for v in pod["spec"].get("volumes") or [] if sources_of(v) is not None}
+        for number, mount in enumerate(container.get("volumeMounts") or []):
             if mount["name"] not in self.paths:
                 raise ConfigError(f'volumeMounts: volume "{mount["name"]}" is not there')
             source = self.paths[mount["name"]]
-            relative = mount.get("subPath") or environment.expand(mount.get("subPathExpr") or "", variables)
+            if relative := mount.get("subPath") or environment.expand(mount.get("subPathExpr") or "", variables):
+                target = folder / "volume-subpaths" / mount["name"] / container["name"] / str(number)
+                source = _sub_path(source, relative, target, container)
             binds.append(
                 Bind(
-                    source=sub_path(source, relative) if relative else source,
+                    source=source,
                     target=mount["mountPath"],
-                    read_only=bool(mount.get("readOnly")),
+                    read_only=bool(mount.get("readOnly")) or mount["name"] in written,
                     propagation=PROPAGATION[mount.get("mountPropagation") or "None"],
                 )
             )
@@ -237,6 +242,28 @@ class Launcher:
 def termination_message(run: Container) -> str:
     """What a run left in its message file."""
     return _read(Path(run.message_file))[:4096] if run.message_file else ""
+
+
+def _sub_path(volume: str, relative: str, target: Path, container: JSON) -> str:
+    try:
+        return bind(volume, relative, target)
+    except (VolumeError, OSError) as error:
+        where = f'volumeMount "{target.parents[1].name}" of container "{container["name"]}"'
+        raise ConfigError(f"failed to prepare subPath for {where}: {error}") from error
+
+
+def _seccomp(security: JSON, root: Path) -> str:
+    """The content of a Localhost profile, which is named relative to <root>/seccomp; "" for other types."""
+    profile = security.get("seccompProfile") or {}
+    if profile.get("type") != "Localhost":
+        return ""
+    path = root / "seccomp" / str(profile.get("localhostProfile") or "")
+    if ".." in path.parts:
+        raise ConfigError(f'seccomp profile "{path}" must not contain ".."')
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f'cannot load seccomp profile "{path}": {error}') from error
 
 
 def _devices(container: JSON) -> list[str]:

@@ -5,10 +5,13 @@ refused here. A refused pod fails, and its controller makes another.
 """
 
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import Any
 
 from apimachinery import meta, quantity
 
+from .container_config import effective_security
+from .plan import all_containers
 from .resources import pod_requests
 
 JSON = dict[str, Any]
@@ -23,8 +26,36 @@ _OPERATORS = {
 }
 
 
-def check(pod: JSON, node: JSON, others: Iterable[JSON]) -> tuple[str, str] | None:
-    """None to admit, else (reason, message)."""
+# Sysctls by the namespace that keeps them from other pods; those that are safe are allowed everywhere.
+SAFE_SYSCTLS = (
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+)
+
+
+def check(
+    pod: JSON,
+    node: JSON,
+    others: Iterable[JSON],
+    *,
+    unsafe_sysctls: Iterable[str] = (),
+    apparmor: bool = True,
+) -> tuple[str, str] | None:
+    """None to admit, else (reason, message). `unsafe_sysctls` are allowed beyond the safe ones; they may end in *."""
+    if (refusal := _sysctls(pod["spec"], [*SAFE_SYSCTLS, *unsafe_sysctls])) is not None:
+        return "SysctlForbidden", f"forbidden sysctl: {refusal}"
+    if not apparmor and any(_armored(pod, container) for container in all_containers(pod["spec"])):
+        return "AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"
     if not matches_node(pod["spec"], node):
         return "NodeAffinity", "Predicate NodeAffinity failed"
     allocatable = (node.get("status") or {}).get("allocatable") or {}
@@ -46,6 +77,22 @@ def check(pod: JSON, node: JSON, others: Iterable[JSON]) -> tuple[str, str] | No
                 f"used: {used.get(name, 0) // unit}, capacity: {capacity // unit}"
             )
     return None
+
+
+def _sysctls(spec: JSON, allowed: list[str]) -> str | None:
+    for entry in (spec.get("securityContext") or {}).get("sysctls") or []:
+        name = entry["name"].replace("/", ".")
+        shared, noun = ("hostNetwork", "Net") if name.startswith("net.") else ("hostIPC", "IPC")
+        if not any(fnmatchcase(name, pattern) for pattern in allowed):
+            return f'"{name}" not allowlisted'
+        if spec.get(shared):
+            return f'"{name}" not allowed with host {noun} enabled'
+    return None
+
+
+def _armored(pod: JSON, container: JSON) -> bool:
+    profile = (effective_security(pod, container).get("appArmorProfile") or {}).get("type", "Unconfined")
+    return bool(profile != "Unconfined")
 
 
 def matches_node(spec: JSON, node: JSON) -> bool:

@@ -177,7 +177,13 @@ class PodWorker:
         if self.holds_resources or self._rejected:
             return self._rejected is None
         if not (self.pod.get("status") or {}).get("startTime"):
-            refusal = node_admission.check(self.pod, self._parts.node(), self._parts.admitted())
+            refusal = node_admission.check(
+                self.pod,
+                self._parts.node(),
+                self._parts.admitted(),
+                unsafe_sysctls=self._parts.settings.allowed_unsafe_sysctls,
+                apparmor=self._parts.runtime.node.apparmor,
+            )
             if refusal is not None:
                 self._rejected = refusal
                 self._parts.record(self.pod, "Warning", refusal[0], refusal[1], "")

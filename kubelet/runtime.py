@@ -90,10 +90,16 @@ class Runtime:
 
     # Sandboxes
 
-    async def create_sandbox(self, pod: JSON, attempt: int) -> str:
-        """A pause container, not yet started; its id."""
-        parent = await self.cgroups.parent(pod)
-        body = sandbox_body(pod, image=self._pause_image, attempt=attempt, node=self.node, cgroup_parent=parent)
+    async def create_sandbox(self, pod: JSON, attempt: int, *, cluster_domain: str) -> str:
+        """A pause container, not yet started; its id. Raises ConfigError."""
+        body = sandbox_body(
+            pod,
+            image=self._pause_image,
+            attempt=attempt,
+            node=self.node,
+            cluster_domain=cluster_domain,
+            cgroup_parent=await self.cgroups.parent(pod),
+        )
         return await self.create(docker_name(pod, "POD", attempt), body)
 
     async def start_sandbox(self, pod: JSON, sandbox: str) -> list[str]:

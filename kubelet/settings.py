@@ -40,6 +40,7 @@ class Settings:
     healthz_port: int = 10248
     max_pods: int = 110
     anonymous_auth: bool = False
+    allowed_unsafe_sysctls: tuple[str, ...] = ()
     node_status_update_seconds: float = 10.0
     node_status_report_seconds: float = 300.0
     system_reserved: dict[str, str] = field(default_factory=dict)

@@ -61,8 +61,9 @@ class Volumes:
     def tear_down(self, uid: str) -> None:
         """Unmount and delete everything of a pod. Blocking: call it in a thread."""
         folder = self._settings.pod_dir(uid)
-        for mounted in mounts.mounted_below(folder):
-            mounts.unmount(mounted)
+        while mounted := mounts.mounted_below(folder):  # one may lie upon another; nothing of them may be deleted
+            for target in mounted:
+                mounts.unmount(target)
         shutil.rmtree(folder, ignore_errors=True)
         self._tokens.forget(uid)
 
@@ -159,18 +160,4 @@ def host_path(source: JSON) -> str:
             raise VolumeError(f"hostPath type check failed: {path} is not {noun}")
     elif wanted == "" and not os.path.exists(path):
         os.makedirs(path, mode=0o755)
-    return path
-
-
-def sub_path(volume: str, relative: str) -> str:
-    """A path inside a volume, made if missing; one that leads out of it (by .. or a symlink) is refused."""
-    if relative.startswith("/") or ".." in relative.split("/"):
-        raise VolumeError(f"subPath {relative!r} must be a relative path without '..'")
-    root = os.path.realpath(volume)
-    path = os.path.realpath(os.path.join(root, relative))
-    if path != root and not path.startswith(f"{root}/"):
-        raise VolumeError(f"subPath {relative!r} leads out of its volume")
-    if not os.path.exists(path):
-        os.makedirs(path, mode=0o750)
-        os.chmod(path, stat.S_IMODE(os.stat(root).st_mode))
     return path

@@ -1,11 +1,12 @@
 """mount(2) and umount2(2), without a process for each."""
 
 import ctypes
+import errno
 import os
 from pathlib import Path
 
 MNT_DETACH = 2
-MS_NOSUID, MS_NODEV = 2, 4
+MS_NOSUID, MS_NODEV, MS_BIND = 2, 4, 4096
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -17,6 +18,21 @@ def mount_tmpfs(target: Path, *, size_bytes: int = 0, mode: int = 0o1777) -> Non
     if result != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"mount tmpfs at {target}: {os.strerror(code)}")
+
+
+def mount_bind(source: str, target: Path) -> None:
+    """Show what is at `source` at `target` as well."""
+    if _libc.mount(os.fsencode(source), os.fsencode(target), None, MS_BIND, None) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"bind mount at {target}: {os.strerror(code)}")
+
+
+def unmount_if_mounted(target: Path) -> None:
+    """Detach whatever is mounted there."""
+    if _libc.umount2(os.fsencode(target), MNT_DETACH) != 0:
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOENT):
+            raise OSError(code, f"unmount {target}: {os.strerror(code)}")
 
 
 def unmount(target: Path) -> None:

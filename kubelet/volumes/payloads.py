@@ -137,7 +137,7 @@ def _downward(pod: JSON, source: JSON, sources: Sources, mode: int) -> dict[str,
             text = field_value(pod, item["fieldRef"]["fieldPath"], sources)
         else:
             ref = item["resourceFieldRef"]
-            named = [c for c in pod["spec"]["containers"] if c["name"] == ref.get("containerName")]
+            named = [c for c in all_containers(pod["spec"]) if c["name"] == ref.get("containerName")]
             if not named:
                 raise VolumeError(f"container {ref.get('containerName')!r} of {meta.name(pod)} not found")
             text = resource_value(pod, named[0], ref, sources.node_allocatable)

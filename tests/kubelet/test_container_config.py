@@ -53,9 +53,9 @@ def test_command_and_args_are_expanded() -> None:
 def test_namespaces_are_the_sandboxs() -> None:
     host = body({"name": "c"}, shareProcessNamespace=True)["HostConfig"]
     assert (host["NetworkMode"], host["IpcMode"], host["PidMode"]) == ("container:sb",) * 3
-    made = sandbox_body(pod(), image="pause", attempt=0, node=NODE)
+    made = sandbox_body(pod(), image="pause", attempt=0, node=NODE, cluster_domain="x.y")
     assert (made["HostConfig"]["NetworkMode"], made["Hostname"]) == ("none", "web")
-    on_host = sandbox_body(pod(hostNetwork=True), image="pause", attempt=0, node=NODE)
+    on_host = sandbox_body(pod(hostNetwork=True), image="pause", attempt=0, node=NODE, cluster_domain="x.y")
     assert on_host["HostConfig"]["NetworkMode"] == "host" and "Hostname" not in on_host
 
 
@@ -81,6 +81,43 @@ def test_security_context_of_the_container_wins() -> None:
     assert made["User"] == "7:6"
     assert made["HostConfig"]["GroupAdd"] == ["9"] and made["HostConfig"]["ReadonlyRootfs"]
     assert "no-new-privileges" in made["HostConfig"]["SecurityOpt"]
+
+
+@pytest.mark.parametrize(
+    ("security", "options"),
+    [
+        ({}, ["seccomp=unconfined"]),
+        ({"seccompProfile": {"type": "RuntimeDefault"}}, []),
+        ({"seccompProfile": {"type": "Localhost", "localhostProfile": "p.json"}}, ["seccomp={}"]),
+        (
+            {"seccompProfile": {"type": "RuntimeDefault"}, "appArmorProfile": {"type": "Unconfined"}},
+            ["apparmor=unconfined"],
+        ),
+        (
+            {
+                "seccompProfile": {"type": "RuntimeDefault"},
+                "appArmorProfile": {"type": "Localhost", "localhostProfile": "p"},
+            },
+            ["apparmor=p"],
+        ),
+        ({"seccompProfile": {"type": "RuntimeDefault"}, "seLinuxOptions": {"level": "s0"}}, ["label=level:s0"]),
+    ],
+)
+def test_confinement_as_dockers_options(security: dict[str, Any], options: list[str]) -> None:
+    assert container_config.security_options(security, seccomp="{}") == options
+
+
+def test_a_full_name_as_host_name_must_fit_the_kernel() -> None:
+    subject = pod(hostname="h", subdomain="sub", setHostnameAsFQDN=True)
+    assert container_config.sandbox_hostname(subject, "cluster.local") == "h.sub.shop.svc.cluster.local"
+    assert container_config.sandbox_hostname(pod(setHostnameAsFQDN=True), "cluster.local") == "web"
+    with pytest.raises(ConfigError, match=r"is too long \(64 characters is the max, 79 characters requested\)"):
+        container_config.sandbox_hostname(subject, "x" * 64)
+
+
+def test_a_user_namespace_is_refused_rather_than_left_out() -> None:
+    with pytest.raises(ConfigError, match="does not support user namespaces"):
+        sandbox_body(pod(hostUsers=False), image="pause", attempt=0, node=NODE, cluster_domain="x.y")
 
 
 @pytest.mark.parametrize("user", ["", "root", "0", "0:0"])
@@ -130,6 +167,38 @@ def requests(cpu: str) -> dict[str, Any]:
 def test_admission(subject: dict[str, Any], others: list[dict[str, Any]], reason: str | None) -> None:
     refusal = node_admission.check(subject, NODE_OBJECT, others)
     assert (refusal[0] if refusal else None) == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "message"),
+    [
+        ("net.ipv4.ip_local_port_range", {}, None),
+        ("net/ipv4/ip_local_port_range", {}, None),
+        ("net.core.somaxconn", {}, None),
+        ("kernel.msgmax", {}, 'forbidden sysctl: "kernel.msgmax" not allowlisted'),
+        (
+            "net.ipv4.tcp_rmem",
+            {"hostNetwork": True},
+            'forbidden sysctl: "net.ipv4.tcp_rmem" not allowed with host Net enabled',
+        ),
+        (
+            "kernel.shm_rmid_forced",
+            {"hostIPC": True},
+            'forbidden sysctl: "kernel.shm_rmid_forced" not allowed with host IPC enabled',
+        ),
+    ],
+)
+def test_sysctls_that_reach_past_the_pod_are_refused(name: str, spec: dict[str, Any], message: str | None) -> None:
+    subject = pod(securityContext={"sysctls": [{"name": name, "value": "1"}]}, **spec)
+    refusal = node_admission.check(subject, NODE_OBJECT, [], unsafe_sysctls=["net.core.*"])
+    assert refusal == (None if message is None else ("SysctlForbidden", message))
+
+
+def test_a_profile_that_the_kernel_does_not_enforce_is_refused() -> None:
+    subject = pod({"name": "c", "securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}})
+    assert node_admission.check(subject, NODE_OBJECT, [], apparmor=True) is None
+    refusal = node_admission.check(subject, NODE_OBJECT, [], apparmor=False)
+    assert refusal == ("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host")
 
 
 def test_refusal_names_amounts_as_upstream() -> None:
