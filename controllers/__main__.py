@@ -26,7 +26,18 @@ from kubeclient.rest import Client
 log = logging.getLogger(__name__)
 
 NAME = "kube-controller-manager"
-_SYNCS = ("deployment", "replicaset", "statefulset", "daemonset", "job", "endpoint", "endpointslice", "namespace", "gc")
+_SYNCS = (
+    "deployment",
+    "replicaset",
+    "statefulset",
+    "daemonset",
+    "job",
+    "cronjob",
+    "endpoint",
+    "endpointslice",
+    "namespace",
+    "gc",
+)
 _SYNC_FLAGS = {"endpointslice": "service-endpoint"}
 
 

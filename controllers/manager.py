@@ -13,6 +13,7 @@ from componentbase.health import Checks
 from controllers.bootstrap import BootstrapSigner, TokenCleaner
 from controllers.certificates import ApprovingController, CleaningController, SigningController
 from controllers.context import Context, Controller
+from controllers.cronjob import CronJobController
 from controllers.daemonset import DaemonSetController
 from controllers.deployment import DeploymentController
 from controllers.disruption import DisruptionController
@@ -49,6 +50,7 @@ CONTROLLERS: dict[str, Callable[[Context], Controller]] = {
     "statefulset-controller": StatefulSetController,
     "daemonset-controller": DaemonSetController,
     "job-controller": JobController,
+    "cronjob-controller": CronJobController,
     "ttl-after-finished-controller": TTLAfterFinishedController,
     "endpointslice-controller": EndpointSliceController,
     "endpoints-controller": EndpointsController,
@@ -82,6 +84,7 @@ ALIASES = {
     "statefulset": "statefulset-controller",
     "daemonset": "daemonset-controller",
     "job": "job-controller",
+    "cronjob": "cronjob-controller",
     "ttl-after-finished": "ttl-after-finished-controller",
     "endpointslice": "endpointslice-controller",
     "endpoint": "endpoints-controller",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from apimachinery import field
+from apimachinery import field, schedules
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.registry.strategy import Context
@@ -76,15 +76,36 @@ class CronJobStrategy(WorkloadStrategy):
         return _restart_required(super().validate(obj))
 
     def selector_faults(self, spec: JSON, template: JSON, path: str) -> Iterator[FieldError]:
-        schedule = (spec.get("schedule") or "").split()
-        if not schedule:
-            yield field.required("spec.schedule")
-        elif len(schedule) != 5 and not schedule[0].startswith("@"):
-            text = f"expected exactly 5 fields, found {len(schedule)}: [{' '.join(schedule)}]"
-            yield field.invalid("spec.schedule", spec["schedule"], text)
+        yield from _schedule_faults(spec)
         if spec.get("concurrencyPolicy") not in ("Allow", "Forbid", "Replace"):
             valid = ("Allow", "Forbid", "Replace")
             yield field.not_supported("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), valid)
+
+
+def _schedule_faults(spec: JSON) -> Iterator[FieldError]:
+    """The schedule and its time zone, which has a field of its own."""
+    schedule, zone = spec.get("schedule") or "", spec.get("timeZone")
+    if not schedule:
+        yield field.required("spec.schedule")
+    elif "TZ" in schedule:
+        text = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
+        yield field.invalid("spec.schedule", schedule, text)
+    else:
+        yield from _refused(lambda: schedules.parse(schedule), "spec.schedule", schedule)
+    if zone == "":
+        yield field.invalid("spec.timeZone", zone, "timeZone must be nil or non-empty string")
+    elif zone and zone.lower() == "local":
+        text = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
+        yield field.invalid("spec.timeZone", zone, text)
+    elif zone:
+        yield from _refused(lambda: schedules.zone(zone), "spec.timeZone", zone)
+
+
+def _refused(read: Callable[[], object], path: str, value: str) -> Iterator[FieldError]:
+    try:
+        read()
+    except ValueError as error:
+        yield field.invalid(path, value, str(error))
 
 
 def _restart_required(faults: list[FieldError]) -> list[FieldError]:

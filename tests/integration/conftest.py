@@ -15,7 +15,7 @@ import pytest
 from apimachinery import errors, kinds, meta
 from componentbase import pki
 from controllers import manager
-from controllers.context import Context, Options
+from controllers.context import Context, Options, utc_now
 from kubeclient.config import ClientConfig
 from kubeclient.events import EventRecorder
 from kubeclient.informer import InformerFactory
@@ -44,10 +44,10 @@ def options(tmp_path):
 
 
 @asynccontextmanager
-async def running(config, options, names=("*",)):
+async def running(config, options, names=("*",), clock=utc_now):
     """The controllers, as system:kube-controller-manager."""
     async with Client(replace(config, impersonate="system:kube-controller-manager"), user_agent="kcm") as client:
-        context = Context(client, InformerFactory(client), EventRecorder(client, "kcm"), options)
+        context = Context(client, InformerFactory(client), EventRecorder(client, "kcm"), options, clock)
         task = asyncio.create_task(manager.run(context, manager.chosen(list(names))))
         try:
             yield

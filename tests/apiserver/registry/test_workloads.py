@@ -164,6 +164,14 @@ def test_a_cron_jobs_schedule_and_name() -> None:
     assert refused(kinds.CRON_JOB, {"spec": spec}) == [
         'spec.schedule: Invalid value: "often": expected exactly 5 fields, found 1: [often]'
     ]
+    for name, value, why in (
+        ("schedule", "61 * * * *", "failed to parse 61 * * * *: Bad minute"),
+        ("schedule", "TZ=UTC 0 0 * * *", "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"),
+        ("timeZone", "Mars/Olympus", "unknown time zone Mars/Olympus"),
+        ("timeZone", "", "timeZone must be nil or non-empty string"),
+    ):
+        found = refused(kinds.CRON_JOB, {"spec": {**spec, "schedule": "@daily", name: value}})
+        assert found == [f'spec.{name}: Invalid value: "{value}": {why}']
     assert strategy_for(kinds.CRON_JOB).check_name("a" * 53) == ["must be no more than 52 characters"]
 
 
