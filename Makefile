@@ -44,7 +44,7 @@ integration: install ## tests with a real etcd and a real API server
 	@$(PYTHON) -m pytest $(PLUGIN)
 
 e2e: images ## tests with a real cluster of node containers and real kubectl
-	@export KUBECTL=$$(deploy/kubectl.sh) PATH=$$(dirname $$(deploy/kubectl.sh)):$$PATH; $(PYTHON) -m pytest tests/e2e
+	@export KUBECTL=$$(deploy/kubectl.sh) PATH=$$(dirname $$(deploy/kubectl.sh)):$$PATH; $(PYTHON) -m pytest tests/e2e -m "not soak"
 
 test: ## everything, from a fresh machine on
 	@$(MAKE) --no-print-directory install check integration e2e
@@ -73,7 +73,7 @@ soak: images ## an hour (MINUTES) of the history checker, then kills under updat
 	@for round in $$(seq $(ROUNDS)); do \
 	    echo "soak: round $$round of $(ROUNDS)"; \
 	    CHAOS_SECONDS=120 KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest -s \
-	        tests/e2e/test_recovery.py tests/e2e/test_updates_under_kills.py || exit 1; \
+	        tests/e2e/test_recovery.py tests/e2e/test_lost_nodes.py tests/e2e/test_updates_under_kills.py tests/e2e/test_whole_host.py || exit 1; \
 	done
 
 clean: ## forget what was built (images stay)

@@ -9,6 +9,7 @@ import click
 
 from componentbase import defaults
 from minikubeadm import configuration, images, sharedcertificates, tokens
+from minikubeadm.chaos.commands import chaos
 from minikubeadm.cli import DURATION, certificate_key_option, run, token_option
 from minikubeadm.cluster.commands import cluster
 from minikubeadm.configuration import ClusterConfiguration, NodeConfiguration
@@ -129,6 +130,7 @@ def reset() -> None:
 main.add_command(token)
 main.add_command(cluster)
 main.add_command(dev)
+main.add_command(chaos)
 
 if __name__ == "__main__":
     main()

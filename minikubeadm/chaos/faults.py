@@ -57,7 +57,7 @@ class Fault:
     does: str  # for --help and for the timeline
     roles: tuple[str, ...]  # of the nodes that it is for
     inject: str
-    undo: str = "true"
+    undo: str = ""  # nothing to undo: it ends by itself
     on_host: bool = False
 
 
@@ -111,7 +111,8 @@ async def inject(fault: Fault, node: str, *, unit: str = "") -> None:
 
 async def undo(fault: Fault, node: str, *, unit: str = "") -> None:
     """End a fault on a node; no error if there is none."""
-    await _run(fault, fault.undo, node, unit)
+    if fault.undo:
+        await _run(fault, fault.undo, node, unit)
 
 
 @contextlib.asynccontextmanager

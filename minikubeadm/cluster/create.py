@@ -285,7 +285,7 @@ async def _run_in(node: nodes.Node, argv: list[str], on_line: Callable[[str], No
 async def wait_ready(document: str, names: Iterable[str], *, timeout_seconds: float) -> None:
     """Wait until every node says Ready."""
     expected = set(names)
-    async with Client(_config(document), user_agent="minikubeadm") as client:
+    async with Client(config(document), user_agent="minikubeadm") as client:
 
         async def missing() -> str:
             listed = (await client.list(kinds.NODE, resource_version="0"))["items"]
@@ -314,7 +314,7 @@ async def _remove(name: str) -> bool:
     return bool(there or network)
 
 
-def _config(document: str) -> ClientConfig:
+def config(document: str) -> ClientConfig:
     """A client's configuration from a kubeconfig's text."""
     import tempfile
 

@@ -84,12 +84,15 @@ def test_a_lost_nodes_pods_are_replaced_and_the_node_comes_back(impatient: Clust
     cluster, fault = impatient, faults.FAULTS[name]
     cluster.apply(
         deployment("web", namespace, replicas=3, spread=False, tolerations=SOON),
-        service("web", namespace),
+        deployment("patient", namespace, replicas=2),
+        service("patient", namespace),
         stateful_set("db", namespace),
         service("db", namespace, clusterIP="None"),
     )
-    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/web", "--timeout=90s")
+    for web in ("web", "patient"):
+        cluster.kubectl("rollout", "status", "-n", namespace, f"deployment/{web}", "--timeout=90s")
     wait_until(lambda: ready(cluster, namespace, "db") == {"db-0", "db-1"}, "both pods of the StatefulSet are Ready")
+    patient = {meta.uid(pod) for pod in cluster.pods(namespace, "app=patient")}
     identity = cluster.get("pod", "db-0", "-n", namespace)
     victim = identity["spec"]["nodeName"]
     old = {meta.name(pod) for pod in cluster.pods(namespace, "app=web") if pod["spec"]["nodeName"] == victim}
@@ -115,6 +118,8 @@ def test_a_lost_nodes_pods_are_replaced_and_the_node_comes_back(impatient: Clust
             asyncio.run(faults.undo(fault, victim))
         wait_until(lambda: len(cluster.ready_nodes()) == 3, f"{victim} is Ready again", seconds=90)
         wait_until(lambda: ready(cluster, namespace, "db") == {"db-0", "db-1"}, "the StatefulSet is whole", seconds=90)
+    wait_until(lambda: len(listed(cluster, namespace)) == 2, "the Service lists the pod that stayed there again")
+    assert {meta.uid(pod) for pod in cluster.pods(namespace, "app=patient")} == patient
     assert not twins.seen, "db-0 ran on two nodes at once"
     assert meta.uid(cluster.get("pod", "db-0", "-n", namespace)) != meta.uid(identity)
     everything = ("pods", "-n", namespace, "-l", "app=web")
@@ -129,7 +134,7 @@ def ready(cluster: Cluster, namespace: str, app: str) -> set[str]:
 
 def listed(cluster: Cluster, namespace: str) -> set[str]:
     """The nodes whose pods the Service sends to."""
-    slices = cluster.get("endpointslices", "-n", namespace, "-l", "kubernetes.io/service-name=web")["items"]
+    slices = cluster.get("endpointslices", "-n", namespace, "-l", "kubernetes.io/service-name=patient")["items"]
     found = [each for one in slices for each in one.get("endpoints") or ()]
     return {each["nodeName"] for each in found if each["conditions"]["ready"]}
 
