@@ -74,6 +74,7 @@ class Checks:
                 async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
                     await result
         except Exception as error:  # a check may fail in any way; the log has it
-            log.info("health check %s failed: %s: %s", name, type(error).__name__, error)
+            what = f"no answer within {CHECK_TIMEOUT_SECONDS:g} s" if isinstance(error, TimeoutError) else str(error)
+            log.info("health check %s failed: %s: %s", name, type(error).__name__, what)
             return False
         return True

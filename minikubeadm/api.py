@@ -39,7 +39,7 @@ async def until(
 
 async def ready(client: Client) -> str:
     """ "" once `/readyz` says ok, else what it says."""
-    async with await client.raw("GET", "/readyz", timeout_seconds=5) as response:
+    async with await client.raw("GET", "/readyz", timeout_seconds=10) as response:
         text = (await response.read()).decode(errors="replace")
     return "" if text.strip() == "ok" else text
 

@@ -26,27 +26,29 @@ _CUT = [
 ]
 _HEAL = "; ".join(f"while {cut.format('D')} 2>/dev/null; do :; done" for cut in _CUT)
 # A small file system takes the place of a service's directory and is filled: the machine's own disk stays out of it.
-_KEEP = {"/var/lib/etcd": ".", "/var/lib/kubelet": "pki"}
+# What the service must find again (`keep`) is taken along, and back.
 _FILL = """
 set -e
+rm -rf /run/chaos; mkdir /run/chaos
 systemctl stop {unit}
-mount -t tmpfs -o size=$(($(du -sm {path}/{keep} | cut -f1) + {free}))m tmpfs /mnt
-cp -a {path}/{keep} /mnt/
-mount --move /mnt {path}
+cd {path}; cp -a {keep} /run/chaos/; cd /
+mount -t tmpfs -o size=$(($(du -sm /run/chaos | cut -f1) + {free}))m tmpfs {path}
+cp -a /run/chaos/. {path}/
 systemctl start {unit}
 dd if=/dev/zero of={path}/chaos-filler bs=4k 2>/dev/null || true
 """
 _EMPTY = """
-findmnt -n -t tmpfs {path} >/dev/null || exit 0
 set -e
-rm -f {path}/chaos-filler
-systemctl stop {unit}
-{save}
-umount -R {path} 2>/dev/null || umount -lR {path}
-{restore}
+if findmnt -n -t tmpfs {path} >/dev/null; then
+    rm -f {path}/chaos-filler
+    systemctl stop {unit}
+    rm -rf /run/chaos; mkdir /run/chaos
+    cd {path}; cp -a {keep} /run/chaos/; cd /
+    umount -R {path} 2>/dev/null || umount -lR {path}
+    cd {path}; rm -rf {keep}; cp -a /run/chaos/. .
+fi
 systemctl start {unit}
 """
-_SAVE, _RESTORE = "rm -rf /mnt/etcd; cp -a /var/lib/etcd /mnt/", "rm -rf /var/lib/etcd/*; mv /mnt/etcd/* /var/lib/etcd/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,10 @@ class Fault:
     on_host: bool = False
 
 
-def _full_disk(path: str, unit: str, *, free: int, save: str = "", restore: str = "") -> tuple[str, str]:
+def _full_disk(path: str, unit: str, *, keep: str, free: int) -> tuple[str, str]:
     """The two scripts of a full disk: `free` MiB are left when the service starts on it, none when it runs."""
-    fill = _FILL.format(path=path, unit=unit, keep=_KEEP[path], free=free)
-    return fill, _EMPTY.format(path=path, unit=unit, save=save, restore=restore)
+    fill = _FILL.format(path=path, unit=unit, keep=keep, free=free)
+    return fill, _EMPTY.format(path=path, unit=unit, keep=keep)
 
 
 FAULTS = {
@@ -94,11 +96,11 @@ FAULTS = {
         ),
         Fault(
             "fill-disk", "the disk under the node's pods is full", (WORKER,),
-            *_full_disk("/var/lib/kubelet", "mini-kubelet", free=64),
+            *_full_disk("/var/lib/kubelet", "mini-kubelet", keep="pki cni", free=64),
         ),
         Fault(
             "fill-etcd", "the disk under etcd is full", (CONTROL_PLANE,),
-            *_full_disk("/var/lib/etcd", "mini-etcd", free=72, save=_SAVE, restore=_RESTORE),
+            *_full_disk("/var/lib/etcd", "mini-etcd", keep="member", free=72),
         ),
     )
 }  # fmt: skip

@@ -11,7 +11,7 @@ from kubeclient.rest import Client
 from minikubeadm import api
 
 JSON = dict[str, Any]
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,16 @@ async def look(client: Client, before: Snapshot) -> Snapshot:
     """Ask for readiness, nodes and pods; never raises for an API server that is in trouble."""
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            problem = await api.ready(client)
+            if problem := await api.ready(client):
+                failed = ", ".join(line for line in problem.splitlines() if line.startswith("[-]"))
+                return Snapshot(failed or problem, before.nodes, before.pods)
             nodes = await client.list(kinds.NODE)
             pods = await client.list(kinds.POD)
     except (errors.StatusError, Unreachable, TimeoutError) as error:
         first = (str(error) or f"no answer within {LOOK_SECONDS:.0f} s").splitlines()[0]
         return Snapshot(first, before.nodes, before.pods)
-    wrong = ", ".join(line for line in problem.splitlines() if line.startswith("[-]")) or problem
     return Snapshot(
-        wrong,
+        "",
         {meta.name(node): trouble(node) for node in nodes["items"]},
         {meta.uid(pod): seen(pod) for pod in pods["items"]},
     )
