@@ -46,10 +46,9 @@ def load_kubeconfig(path: str | Path | None = None, *, context: str | None = Non
     Without a path: `$KUBECONFIG` (the first file of it that is there), then `~/.kube/config`, then the pod's service
     account. Raises ConfigError.
     """
-    file = Path(path) if path else _default_file()
+    file, document = read_kubeconfig(path)
     if file is None:
         return in_cluster()
-    document = _read(file)
     wanted = context or document.get("current-context") or ""
     if not wanted:
         raise ConfigError(f"{file}: no current-context, and none was asked for")
@@ -57,6 +56,12 @@ def load_kubeconfig(path: str | Path | None = None, *, context: str | None = Non
     cluster = _named(document, "clusters", chosen.get("cluster") or "", file).get("cluster") or {}
     user = _named(document, "users", chosen["user"], file).get("user") or {} if chosen.get("user") else {}
     return _config(file, cluster, user, namespace=chosen.get("namespace") or "default")
+
+
+def read_kubeconfig(path: str | Path | None = None) -> tuple[Path | None, JSON]:
+    """The file that `load_kubeconfig` reads, as it is written; (None, {}) if there is none. Raises ConfigError."""
+    file = Path(path) if path else _default_file()
+    return file, _read(file) if file else {}
 
 
 def in_cluster() -> ClientConfig:

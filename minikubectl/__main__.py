@@ -1,9 +1,18 @@
 """`minikubectl`: importing the command modules registers their commands, in the order of help."""
 
-from minikubectl import applying, deleting, describing, executing, getting, logs, scaling, waiting
+import importlib
+from typing import Final
+
 from minikubectl.cli import cli
 
-COMMANDS = (getting, describing, applying, deleting, scaling, waiting, logs, executing)
+COMMANDS: Final = (
+    *("getting", "describing", "applying", "diffing", "creating", "editing", "deleting", "scaling", "rollouts"),
+    *("labelling", "setting", "nodes", "waiting", "logs", "executing"),
+    *("observing", "explaining", "discovering", "configuring"),
+)
+
+for _module in COMMANDS:
+    importlib.import_module(f"minikubectl.{_module}")
 
 
 def main() -> None:

@@ -5,33 +5,34 @@ manifest, and what the server has. With --server-side the server does the mergin
 """
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import click
 import orjson
 
-from apimachinery import meta
-from apimachinery.definitions import Type, typed
+from apimachinery import labels, meta
 from apimachinery.errors import Conflict, NotFound, StatusError
 from apimachinery.kinds import GVK, Kind
 from apimachinery.threeway import three_way
 from kubeclient.errors import Unreachable
 from kubeclient.rest import APPLY_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
+from minikubectl import pruning
 from minikubectl.checking import check
 from minikubectl.cli import cli
 from minikubectl.durations import parse_duration
 from minikubectl.manifests import Manifest, Problem, read
+from minikubectl.mutating import schema_of
+from minikubectl.options import FILES, LABEL_SELECTOR, SENDING, Sending
 from minikubectl.output import bare, print_objects
 from minikubectl.progress import wait_for
 from minikubectl.resources import shown
-from minikubectl.session import Session, command
+from minikubectl.session import Failed, Session, command, complain
 
 JSON = dict[str, Any]
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _ATTEMPTS: Final = 5
-_DRY_RUN: Final = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Way:
     dry_run: str
     manager: str
     validate: str
+    annotate: bool = True  # with the manifest itself, for the next apply to compare with
 
     def params(self) -> dict[str, str]:
         chosen = {"fieldManager": self.manager, "fieldValidation": self.validate}
@@ -50,58 +52,70 @@ class Way:
 
 
 @command(cli, "apply")
-@click.option("-f", "--filename", "files", multiple=True, required=True, help="File, directory, or - for stdin.")
-@click.option("-R", "--recursive", is_flag=True, help="Directories with all below them.")
+@FILES
+@LABEL_SELECTOR
+@click.option("--prune", is_flag=True, help="Delete what was applied before and is no longer in the manifests.")
+@click.option("--all", "all_", is_flag=True, help="Prune without a selector.")
+@click.option("--prune-allowlist", "allowed", multiple=True, help="GROUP/VERSION/KIND: prune only these.")
 @click.option("--server-side", is_flag=True, help="Let the server merge, with field ownership.")
 @click.option("--force-conflicts", "force", is_flag=True, help="Take fields from other managers (--server-side).")
-@click.option("--field-manager", "manager", default="", help="Name of the owner of the applied fields.")
-@click.option(
-    "--dry-run", type=click.Choice(list(_DRY_RUN)), default="none", help="Send nothing, or have nothing kept."
-)
+@SENDING
 @click.option("--validate", type=click.Choice(["true", "strict", "warn", "ignore", "false"]), default="strict")
-@click.option("-o", "--output", "form", default="", help="yaml|json|name|jsonpath=...: print the objects.")
 @click.option("--wait", is_flag=True, help="Wait until all is in effect, showing what is still missing.")
 @click.option("--timeout", default="5m", help="How long to wait.")
 async def apply(
-    session: Session,
-    files: tuple[str, ...],
-    recursive: bool,
-    form: str,
-    wait: bool,
-    timeout: str,
-    validate: str,
-    **way: Any,
-) -> int:
-    """Bring the cluster to what manifests say. Nothing is sent unless all of them pass the official schemas."""
+    session: Session, files: tuple[str, ...], recursive: bool, label_selector: str, prune: bool, all_: bool,
+    allowed: tuple[str, ...], wait: bool, timeout: str, validate: str, server_side: bool, force: bool, **flags: Any,
+) -> int:  # fmt: skip
+    """Bring the cluster to what manifests say. Nothing is sent unless all of them pass the official schemas.
+
+    \b
+    minikubectl apply -f shop/ --wait                 and show what is still missing
+    minikubectl apply -f shop/ --dry-run=server       what would come of it
+    minikubectl apply -f shop/ --prune -l app=shop    and delete what is no longer there
+    """
+    if not files:
+        raise Failed("must specify one of -f and -k")
+    pruning.check_flags(prune, all_, label_selector)
+    sending = Sending.taken(flags)
     level = {"true": "Strict", "false": "Ignore"}.get(validate, validate.capitalize())
-    how = Way(validate=level, **way)
-    if not how.manager:
-        how = replace(how, manager="kubectl" if how.server_side else "kubectl-client-side-apply")
-    plan, problems = await prepare(session, files, recursive=recursive, checked=level != "Ignore")
+    how = Way(server_side, force, sending.dry_run, manager_of(sending.manager, server_side=server_side), level)
+    plan, problems = await prepare(
+        session, files, recursive=recursive, checked=level != "Ignore", label_selector=label_selector
+    )
     if problems:
         for problem in problems:
-            click.echo(f"error: {problem}", err=True)
-        click.echo(f"error: {_several(len(problems), 'problem')} found, nothing was applied", err=True)
+            complain(f"error: {problem}")
+        complain(f"error: {_several(len(problems), 'problem')} found, nothing was applied")
         return 1
     done: list[tuple[Kind, JSON]] = []
     for kind, manifest in plan:
         try:
-            answer, verb = await _apply(session, kind, manifest.object, how)
+            answer, verb = await apply_one(session, kind, manifest.object, how)
         except (StatusError, Unreachable) as error:
             click.echo(f"{manifest.source}, document {manifest.document}: ", err=True, nl=False)
             session.fail(error)
             continue
         done.append((kind, answer))
-        if not form:
-            click.echo(f"{shown(kind, meta.name(answer))} {verb}{_DRY_RUN[how.dry_run]}")
-    if form:
-        print_objects([(kind, bare(obj)) for kind, obj in done], form, single=len(done) == 1)
+        if not sending.form:
+            click.echo(f"{shown(kind, meta.name(answer))} {verb}{sending.suffix}")
+    if sending.form:
+        print_objects([(kind, bare(obj)) for kind, obj in done], sending.form, single=len(done) == 1)
     if session.failures and done:
-        click.echo(f"error: {session.failures} of {_several(len(plan), 'object')} not applied", err=True)
+        complain(f"error: {session.failures} of {_several(len(plan), 'object')} not applied")
+    if prune and not session.failures:
+        left = await pruning.to_prune(
+            session, done, label_selector=label_selector, allowed=allowed, annotation=LAST_APPLIED
+        )
+        await pruning.prune(session, left, sending)
     if wait and how.dry_run == "none" and done:
         in_effect = await wait_for(session, done, timeout_seconds=parse_duration(timeout))
         return session.code or int(not in_effect)
     return session.code
+
+
+def manager_of(given: str, *, server_side: bool) -> str:
+    return given or ("kubectl" if server_side else "kubectl-client-side-apply")
 
 
 def _several(count: int, noun: str) -> str:
@@ -109,10 +123,14 @@ def _several(count: int, noun: str) -> str:
 
 
 async def prepare(
-    session: Session, files: tuple[str, ...], *, recursive: bool, checked: bool = True
+    session: Session, files: tuple[str, ...], *, recursive: bool, checked: bool = True, label_selector: str = ""
 ) -> tuple[list[tuple[Kind, Manifest]], list[Problem]]:
-    """Every object with its kind, and everything that is wrong with any."""
+    """Every object (that the selector matches) with its kind, and everything that is wrong with any."""
     manifests, problems = read(files, recursive=recursive)
+    selector = labels.parse(label_selector)
+    manifests = [each for each in manifests if selector.matches(meta.labels(each.object))]
+    if not manifests and not problems:
+        raise Failed("no objects passed to apply")
     defined = {_defines(manifest.object) for manifest in manifests}
     plan: list[tuple[Kind, Manifest]] = []
     for manifest in manifests:
@@ -171,14 +189,14 @@ def _placed(session: Session, kind: Kind, manifest: Manifest) -> Problem | None:
     return None
 
 
-async def _apply(session: Session, kind: Kind, obj: JSON, how: Way) -> tuple[JSON, str]:
+async def apply_one(session: Session, kind: Kind, obj: JSON, how: Way) -> tuple[JSON, str]:
     """(the object as it now is, what was done to it)."""
     name, namespace, client = meta.name(obj), meta.namespace(obj) or None, session.client
     if how.server_side:
         params = {**how.params(), "force": str(how.force).lower()}
         answer = await client.patch(kind, name, obj, namespace=namespace, content_type=APPLY_PATCH, params=params)
         return answer, "serverside-applied"
-    wanted = annotated(obj)
+    wanted = annotated(obj) if how.annotate else {**obj, "metadata": {"annotations": {}, **obj["metadata"]}}
     for attempt in range(_ATTEMPTS):
         try:
             live = await client.get(kind, name, namespace=namespace)
@@ -188,7 +206,7 @@ async def _apply(session: Session, kind: Kind, obj: JSON, how: Way) -> tuple[JSO
             if how.dry_run == "client":
                 return wanted, "created"
             return await client.create(kind, wanted, params=how.params()), "created"
-        type_ = _type(obj)
+        type_ = schema_of(obj)
         patch = three_way(_last_applied(live), wanted, live, type_)
         if not patch:
             return live, "unchanged"
@@ -204,7 +222,7 @@ async def _apply(session: Session, kind: Kind, obj: JSON, how: Way) -> tuple[JSO
                 raise
             continue
         same = meta.metadata(answer).get("resourceVersion") == meta.metadata(live).get("resourceVersion")
-        return answer, "unchanged" if same else "configured"
+        return answer, "unchanged" if same and how.dry_run == "none" else "configured"
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -226,10 +244,3 @@ def _last_applied(live: JSON) -> JSON:
     except orjson.JSONDecodeError:
         last = {}
     return last if isinstance(last, dict) else {}
-
-
-def _type(obj: JSON) -> Type | None:
-    try:
-        return typed(GVK.of(obj["apiVersion"], obj["kind"]))
-    except KeyError:
-        return None

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from minikubectl.session import complain, share, shared_options
+
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -26,6 +28,13 @@ class _Command(click.Command):
 class _Group(click.Group):
     command_class = _Command
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.aliases: dict[str, str] = {}
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, self.aliases.get(cmd_name, cmd_name))
+
 
 class _Root(_Group):
     """A group whose commands stand in the order of registration, with kubectl's exit code for wrong usage."""
@@ -40,14 +49,24 @@ class _Root(_Group):
             code = super().main(_spread(args or sys.argv[1:]), *more, **{**extra, "standalone_mode": False})
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else "minikubectl"
-            click.echo(f"error: {error.format_message()}\nSee '{path} --help' for help and examples", err=True)
+            complain(f"error: {_said(error)}\nSee '{path} --help' for help and examples")
             code = 1
         except click.ClickException as error:
-            click.echo(f"error: {error.format_message()}", err=True)
+            complain(f"error: {error.format_message()}")
             code = 1
         except click.Abort:
             code = 130
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _said(error: click.UsageError) -> str:
+    """What is wrong with a command line, in kubectl's words where it has some."""
+    match error:
+        case click.NoSuchOption():
+            return f"unknown flag: {error.option_name}"
+        case click.MissingParameter(param=click.Option() as option):
+            return f'required flag(s) "{option.opts[-1].lstrip("-")}" not set'
+    return error.format_message()
 
 
 def _spread(args: Sequence[str]) -> list[str]:
@@ -61,10 +80,15 @@ def _spread(args: Sequence[str]) -> list[str]:
 
 
 @click.group(cls=_Root, context_settings=_HELP)
-@click.option("-n", "--namespace", default=None, help="Namespace to work in.")
-@click.option("--kubeconfig", default=None, type=click.Path(), help="Path of the kubeconfig file.")
-@click.option("--context", default=None, help="Context of the kubeconfig to use.")
+@shared_options
 @click.pass_context
 def cli(ctx: click.Context, /, **shared: Any) -> None:
-    """Controls a cluster: kubectl's everyday commands, with manifests checked before anything is sent."""
-    ctx.obj = shared
+    """Controls a cluster with kubectl's commands, flags, messages and exit codes; manifests are checked before sending.
+
+    \b
+    minikubectl apply -f shop/ --wait      bring the cluster to what manifests say, and see it happen
+    minikubectl get pods -A                what runs
+    minikubectl why pod/web-1              why one doesn't, and what to do
+    minikubectl COMMAND --help             every command with examples
+    """
+    share(ctx, shared)

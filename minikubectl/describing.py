@@ -101,20 +101,20 @@ async def _describe_events(session: Session, obj: JSON, page: Page) -> None:
         return
     now = datetime.now(UTC)
     rows = [["Type", "Reason", "Age", "From", "Message"]]
-    for event in sorted(listed["items"], key=_last_seen):
+    for event in sorted(listed["items"], key=last_seen):
         source = (event.get("source") or {}).get("component") or event.get("reportingComponent") or NONE
         message = str(event.get("message") or "").strip().replace("\n", " ")
-        rows.append([str(event.get("type")), str(event.get("reason")), _age(event, now), source, message])
+        rows.append([str(event.get("type")), str(event.get("reason")), event_age(event, now), source, message])
     page.table("Events", rows)
 
 
-def _last_seen(event: JSON) -> str:
+def last_seen(event: JSON) -> str:
     series = (event.get("series") or {}).get("lastObservedTime")
     return str(series or event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
-def _age(event: JSON, now: datetime) -> str:
+def event_age(event: JSON, now: datetime) -> str:
     count = int((event.get("series") or {}).get("count") or event.get("count") or 1)
     first = event.get("firstTimestamp") or event.get("eventTime") or meta.metadata(event).get("creationTimestamp")
-    last = since(_last_seen(event) or None, now)
+    last = since(last_seen(event) or None, now)
     return f"{last} (x{count} over {since(first, now)})" if count > 1 else last

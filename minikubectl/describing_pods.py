@@ -13,6 +13,7 @@ _GROUPS: Final = (
     ("Containers", "containers", "containerStatuses"),
     ("Ephemeral Containers", "ephemeralContainers", "ephemeralContainerStatuses"),
 )
+_RUNNING: Final = ("Container ID", "Image ID", "State", "Ready", "Restart Count")
 
 
 def describe_pod(pod: JSON, page: Page) -> None:
@@ -63,6 +64,18 @@ def describe_pod(pod: JSON, page: Page) -> None:
             ("Tolerations", "\n".join(map(_toleration, spec.get("tolerations") or ())) or NONE),
         ]
     )
+
+
+def describe_template(template: JSON, page: Page) -> None:
+    """Write a pod template's part of a page."""
+    page.add("Pod Template:")
+    page.block([("Labels", mapping(meta.labels(template)))], depth=1)
+    for title, group, _ in _GROUPS:
+        if containers := (template.get("spec") or {}).get(group):
+            page.add(f"{title}:", depth=1)
+            for container in containers:
+                page.add(f"{container['name']}:", depth=2)
+                page.block([pair for pair in _container(container, {}) if pair[0] not in _RUNNING], depth=3)
 
 
 def _phase(pod: JSON) -> str:

@@ -1,4 +1,4 @@
-"""`exec`: a command in a container, its streams ours, its exit code ours; with -t a terminal.
+"""`exec` and `attach`: a process in a container, its streams ours, its exit code ours; with -t a terminal.
 
 Standard input is read by a thread of its own, as not every kind of it (a file, say) can be awaited; the thread is let
 go at the end, when it may still be waiting for a key.
@@ -12,8 +12,8 @@ import sys
 import termios
 import threading
 import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Final
 
 import aiohttp
@@ -25,6 +25,7 @@ from apimachinery.streams import channels
 from kubeclient.rest import resource_path
 from minikubectl import pods
 from minikubectl.cli import cli
+from minikubectl.options import CONTAINER, POD, together
 from minikubectl.session import Failed, Session, command
 
 JSON = dict[str, Any]
@@ -32,42 +33,87 @@ Socket = aiohttp.ClientWebSocketResponse[bool]
 
 _CHUNK_BYTES: Final = 32 * 1024
 _CHUNKS_AHEAD: Final = 4
+_START_SECONDS: Final = 60.0
+_STREAMS: Final = together(
+    click.option("-i", "--stdin", is_flag=True, help="Pass standard input."),
+    click.option("-t", "--tty", "terminal", is_flag=True, help="Standard input is a terminal."),
+    click.option("-q", "--quiet", is_flag=True, help="Print only what the container prints."),
+)
 
 
 @command(cli, "exec", context_settings={"ignore_unknown_options": False})
-@click.argument("what")
+@POD
 @click.argument("line", nargs=-1, type=click.UNPROCESSED)
-@click.option("-c", "--container", default="", help="Which container.")
-@click.option("-i", "--stdin", is_flag=True, help="Pass standard input.")
-@click.option("-t", "--tty", "terminal", is_flag=True, help="Standard input is a terminal.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only what the command prints.")
+@CONTAINER
+@_STREAMS
 async def execute(
     session: Session, what: str, line: tuple[str, ...], container: str, stdin: bool, terminal: bool, quiet: bool
 ) -> int:
-    """Run a command in a container: POD | TYPE/NAME [-c CONTAINER] -- COMMAND [ARGS...]."""
+    """Run a command in a container: POD | TYPE/NAME [-c CONTAINER] -- COMMAND [ARGS...].
+
+    \b
+    minikubectl exec web-1 -- ls /srv
+    minikubectl exec -it deploy/web -c web -- sh
+    """
     if not line:
         raise Failed("you must specify at least one command for the container")
     pod = await pods.pick(session, what, quiet=True)
     phase = (pod.get("status") or {}).get("phase")
     if phase in ("Succeeded", "Failed"):
         raise Failed(f"cannot exec into a container in a completed pod; current phase is {phase}")
+    name = pods.container_of(pod, container)
+    if not pods.is_running(pod, name):
+        raise Failed(f'unable to upgrade connection: container not found ("{name}")')
+    return await _stream(session, pod, name, "exec", command=list(line), stdin=stdin, terminal=terminal, quiet=quiet)
+
+
+@command(cli, "attach")
+@POD
+@CONTAINER
+@_STREAMS
+async def attach(session: Session, what: str, container: str, stdin: bool, terminal: bool, quiet: bool) -> int:
+    """Join a container's own process: POD | TYPE/NAME [-c CONTAINER] [-it].
+
+    \b
+    minikubectl attach web-1           what it prints from now on
+    minikubectl attach -it shell-1     and give it what is typed
+    """
+    return await attach_to(session, what, stdin=stdin, terminal=terminal, quiet=quiet, container=container)
+
+
+async def attach_to(
+    session: Session, what: str, *, stdin: bool, terminal: bool, quiet: bool, container: str = ""
+) -> int:
+    """Attach to a container, once it runs; the exit code. What has ended already is shown from its log."""
+    pod = await pods.pick(session, what, quiet=True)
+    name = pods.container_of(pod, container)
+    async with asyncio.timeout(_START_SECONDS):
+        pod = await pods.until_started(session, pod, name)
+    if pods.is_running(pod, name):
+        return await _stream(session, pod, name, "attach", stdin=stdin, terminal=terminal, quiet=quiet)
+    path = resource_path(kinds.POD, namespace=meta.namespace(pod), name=meta.name(pod), subresource="log")
+    response = await session.client.raw("GET", path, params={"container": name})
+    sys.stdout.buffer.write(await response.read())
+    sys.stdout.buffer.flush()
+    return pods.ended_with(pod, name)
+
+
+async def _stream(
+    session: Session, pod: JSON, container: str, subresource: str, *, stdin: bool, terminal: bool, quiet: bool,
+    command: Sequence[str] = (),
+) -> int:  # fmt: skip
     if terminal and stdin and not sys.stdin.isatty():
         if not quiet:
             click.echo("Unable to use a TTY - input is not a terminal or the right kind of file", err=True)
         terminal = False
-    name = pods.container_of(pod, container)
-    if not pods.is_running(pod, name):
-        raise Failed(f'unable to upgrade connection: container not found ("{name}")')
     params = {
-        "command": list(line),
-        "container": name,
+        **({"command": list(command)} if command else {}),
+        "container": container,
         "stdout": "true",
         **({"stdin": "true"} if stdin else {}),
         **({"tty": "true"} if terminal else {"stderr": "true"}),
     }
-    space = meta.namespace(pod) or session.namespace
-    path = resource_path(kinds.POD, namespace=space, name=meta.name(pod), subresource="exec")
-    async with session.client.websocket(path, params=params, protocols=channels.PROTOCOLS) as socket:
+    async with connected(session, pod, subresource, params) as socket:
         with _raw_terminal(terminal and stdin):
             status = await _converse(socket, stdin, terminal)
     code = channels.exit_code(status)
@@ -76,6 +122,13 @@ async def execute(
     if code and not quiet:
         click.echo(f"command terminated with exit code {code}", err=True)
     return code
+
+
+def connected(session: Session, pod: JSON, subresource: str, params: JSON) -> AbstractAsyncContextManager[Socket]:
+    """The streams of exec or attach as a WebSocket."""
+    space = meta.namespace(pod) or session.namespace
+    path = resource_path(kinds.POD, namespace=space, name=meta.name(pod), subresource=subresource)
+    return session.client.websocket(path, params=params, protocols=channels.PROTOCOLS)
 
 
 async def _converse(socket: Socket, stdin: bool, terminal: bool) -> JSON:

@@ -214,4 +214,10 @@ def _unquoted(text: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
+    return (
+        value
+        if isinstance(value, str)
+        else ""
+        if value is None
+        else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    )

@@ -1,5 +1,6 @@
 """Which pod and which container a command means: a pod's name, or a workload with one of its pods picked."""
 
+import asyncio
 from typing import Any, Final
 
 import click
@@ -10,6 +11,7 @@ from minikubectl.session import Failed, Session
 
 JSON = dict[str, Any]
 
+_POLL_SECONDS: Final = 0.3
 DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 
 
@@ -53,12 +55,32 @@ def containers(pod: JSON) -> list[str]:
     return [str(each["name"]) for group in groups for each in spec.get(group) or ()]
 
 
-def is_running(pod: JSON, container: str) -> bool:
-    """Whether the pod's status says that this container runs."""
+def state_of(pod: JSON, container: str) -> JSON:
+    """The container's state as the pod's status has it; {} if it says nothing yet."""
     status = pod.get("status") or {}
     groups = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
     found = (each for group in groups for each in status.get(group) or () if each.get("name") == container)
-    return any("running" in (each.get("state") or {}) for each in found)
+    return next((each.get("state") or {} for each in found), {})
+
+
+def is_running(pod: JSON, container: str) -> bool:
+    """Whether the pod's status says that this container runs."""
+    return "running" in state_of(pod, container)
+
+
+def ended_with(pod: JSON, container: str) -> int:
+    """The exit code of a container that has ended."""
+    return int((state_of(pod, container).get("terminated") or {}).get("exitCode") or 0)
+
+
+async def until_started(session: Session, pod: JSON, container: str) -> JSON:
+    """The pod once the container runs, or has. Raises Failed."""
+    while not ({"running", "terminated"} & state_of(pod, container).keys()):
+        if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+            raise Failed(f"pod {meta.name(pod)} has ended before container {container} ran")
+        await asyncio.sleep(_POLL_SECONDS)
+        pod = await session.client.get(kinds.POD, meta.name(pod), namespace=meta.namespace(pod))
+    return pod
 
 
 def container_of(pod: JSON, wanted: str) -> str:

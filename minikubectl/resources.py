@@ -71,6 +71,10 @@ class Catalog:
             kinds += members or [await self.find(word)]
         return [Target(kind, tuple(arguments[1:])) for kind in kinds]
 
+    async def everything(self) -> list[Kind]:
+        """All that the server has: the table's rows and the custom ones."""
+        return [row for row in KINDS if row.served] + list(await self._others())
+
     async def _others(self) -> tuple[Kind, ...]:
         if self._custom is None:
             try:

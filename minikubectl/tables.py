@@ -1,14 +1,21 @@
 """Tables as the server sends them (meta.k8s.io Table) laid out as kubectl lays them out."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+import click
 
 JSON = dict[str, Any]
 
 ACCEPT: Final = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 _PADDING: Final = 3
 _MIN_WIDTH: Final = 6
+_JUDGED: Final = ("STATUS", "TYPE")  # columns that say how something is
+_WELL: Final = ("Running", "Ready", "Active", "Bound", "Available", "Succeeded", "Complete", "Completed")
+_ON_THE_WAY: Final = ("Pending", "ContainerCreating", "PodInitializing", "Terminating", "Released", "Warning")
+_ILL: Final = re.compile(r"Error|Err[A-Z]|BackOff|Failed|Evicted|NotReady|OOMKilled|Invalid|Lost|Unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Layout:
 class Printer:
     """Lays out one table after another with columns that only ever get wider, so that a watch stays readable."""
 
-    layout: Layout
+    layout: Layout = Layout()
     headers: bool = True
     _columns: list[JSON] = field(default_factory=list)
     _widths: list[int] = field(default_factory=list)
@@ -44,7 +51,14 @@ class Printer:
                 if index >= len(self._widths):
                     self._widths.append(0)
                 self._widths[index] = max(self._widths[index], len(cell))
-        return [aligned(row, self._widths) for row in rows]
+        return [self._line(row) for row in rows]
+
+    def _line(self, row: Sequence[str]) -> str:
+        cells = padded(row, self._widths)
+        for at, name in enumerate(self._header()):
+            if at < len(row) and name in _JUDGED and (colour := _colour(row[at])):
+                cells[at] = click.style(row[at], fg=colour) + " " * (len(cells[at]) - len(row[at]))
+        return "".join(cells).rstrip()
 
     def _shown(self) -> list[int]:
         return [at for at, column in enumerate(self._columns) if self.layout.wide or not column.get("priority")]
@@ -68,6 +82,11 @@ class Printer:
         return [*space, *shown, *picked, *every]
 
 
+def as_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> JSON:
+    """A table of our own, to be laid out as the server's are."""
+    return {"columnDefinitions": [{"name": each} for each in headers], "rows": [{"cells": row} for row in rows]}
+
+
 def cell_text(value: Any) -> str:
     """A cell as it is shown: one line."""
     if value is None:
@@ -77,13 +96,26 @@ def cell_text(value: Any) -> str:
     return str(value).replace("\n", "\\n").replace("\r", "\\r")
 
 
-def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """One line; every cell but the last padded to its column."""
-    padded = [cell.ljust(max(width + _PADDING, _MIN_WIDTH)) for cell, width in zip(cells[:-1], widths, strict=False)]
-    return "".join([*padded, *cells[-1:]]).rstrip() if cells else ""
+def aligned(cells: Sequence[str], widths: Sequence[int], padding: int = _PADDING) -> str:
+    """One line, without blanks at its end."""
+    return "".join(padded(cells, widths, padding)).rstrip()
 
 
-def grid(rows: Sequence[Sequence[str]]) -> list[str]:
+def padded(cells: Sequence[str], widths: Sequence[int], padding: int = _PADDING) -> list[str]:
+    """Every cell but the last filled up to its column's width."""
+    filled = [cell.ljust(max(width + padding, _MIN_WIDTH)) for cell, width in zip(cells[:-1], widths, strict=False)]
+    return [*filled, *cells[-1:]]
+
+
+def _colour(state: str) -> str:
+    """How a state is: on a terminal, green is well and red is not."""
+    word = state.rpartition(":")[2].partition(",")[0]
+    if word in _WELL:
+        return "green" if word == state else "yellow"
+    return "red" if _ILL.search(word) else "yellow" if word in _ON_THE_WAY else ""
+
+
+def grid(rows: Sequence[Sequence[str]], *, padding: int = _PADDING) -> list[str]:
     """The lines of a small table of our own."""
     widths = [max(len(row[at]) for row in rows if at < len(row)) for at in range(max(map(len, rows), default=0))]
-    return [aligned(row, widths) for row in rows]
+    return [aligned(row, widths, padding) for row in rows]

@@ -44,7 +44,7 @@ async def wait(session: Session, resources: tuple[str, ...], what: str, timeout:
             try:
                 async with asyncio.timeout_at(deadline):
                     one = Target(target.kind, (name,))
-                    await _until(_inside(session, space), one, what, test)
+                    await _until(session.inside(space), one, what, test)
             except TimeoutError:
                 click.echo(f"error: timed out waiting for the condition on {where}", err=True)
                 session.failures += 1
@@ -96,11 +96,6 @@ def _has_value(obj: JSON, path: str, wanted: str | None) -> bool:
     if wanted is None:
         return bool(found)
     return len(found) == 1 and jsonpath.compile("{.x}").render({"x": found[0]}) == wanted
-
-
-def _inside(session: Session, space: str | None) -> Session:
-    """The session, at work in the object's own namespace."""
-    return Session(session.config, session.client, space or session.namespace, session.namespace_given, session.catalog)
 
 
 async def _named(

@@ -117,6 +117,52 @@ def test_dry_runs_change_nothing(mini: Mini) -> None:
     assert mini("get", "deploy", "-o", "name").out == ""
 
 
+CONFIGS = "".join(
+    f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, labels: {{part: '{part}'}}}}\n"
+    for name, part in (("a", "x"), ("b", "x"), ("c", "y"))
+)
+
+
+def test_apply_prunes_what_it_applied_before_and_nothing_else(mini: Mini) -> None:
+    mini("apply", "-f", "-", stdin=CONFIGS)
+    mini("create", "configmap", "handmade", "--from-literal=a=b")
+    mini("label", "configmap", "handmade", "part=x")
+    only_a = CONFIGS.split("---\n")[1]
+    dry = mini("apply", "-f", "-", "--prune", "-l", "part=x", "--dry-run=server", stdin=only_a)
+    assert dry.out.endswith("configmap/b pruned (server dry run)\n")
+    ran = mini("apply", "-f", "-", "--prune", "-l", "part=x", stdin=only_a)
+    assert ran.err == "pruning 1 no longer in the manifests: configmap/b\n"
+    assert ran.out == "configmap/a unchanged\nconfigmap/b pruned\n"
+    assert mini("get", "configmaps", "-o", "name").out.split() == ["configmap/a", "configmap/c", "configmap/handmade"]
+
+
+def test_nothing_is_pruned_when_anything_was_refused(mini: Mini) -> None:
+    mini("apply", "-f", "-", stdin=CONFIGS)
+    refused = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: A_B, labels: {part: x}}\n"
+    assert mini("apply", "-f", "-", "--prune", "-l", "part=x", stdin=refused).code == 1
+    assert mini("get", "configmaps", "-o", "name").out.split() == ["configmap/a", "configmap/b", "configmap/c"]
+
+
+def test_diff_hides_the_values_of_secrets(mini: Mini) -> None:
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: %s, b: same}\n"
+    mini("apply", "-f", "-", stdin=secret % "swordfish")
+    ran = mini("diff", "-f", "-", stdin=secret % "trombone")
+    assert ran.code == 1
+    assert "-  a: '*** (before)'\n+  a: '*** (after)'\n" in ran.out
+    assert "swordfish" not in ran.out and "c3dvcmRmaXNo" not in ran.out
+
+
+def test_edit_sends_changes_and_says_what_was_refused(mini: Mini, monkeypatch: pytest.MonkeyPatch) -> None:
+    mini("apply", "-f", "-", stdin=WEB)
+    monkeypatch.setenv("KUBE_EDITOR", "sed -i s/web:1/web:2/")
+    assert mini("edit", "deploy/web").out == "deployment.apps/web edited\n"
+    assert mini("edit", "deploy/web").err == "Edit cancelled, no changes made.\n"
+    monkeypatch.setenv("KUBE_EDITOR", "sed -i 's/replicas: 2/replicas: -2/'")
+    refused = mini("edit", "deploy/web")
+    assert refused.code == 1
+    assert "Edit cancelled, no valid changes were saved." in refused.err and "spec.replicas" in refused.err
+
+
 def test_apply_waits_and_says_what_is_missing(mini: Mini) -> None:
     ran = mini("apply", "--wait", "--timeout=1s", "-f", "-", stdin=WEB)
     assert ran.code == 1
@@ -147,7 +193,7 @@ def test_get_in_every_form(mini: Mini) -> None:
         (("get", "foos"), 'error: the server doesn\'t have a resource type "foos"'),
         (("get",), "error: You must specify the type of resource to get."),
         (("delete", "pods"), "error: resource(s) were provided, but no name was specified"),
-        (("get", "pods", "--nope"), "error: No such option"),
+        (("get", "pods", "--nope"), "error: unknown flag: --nope"),
         (("get", "svc", "-A", "-o", "huh"), 'error: unable to match a printer suitable for the output format "huh"'),
         (("apply", "-f", "/nowhere.yaml"), "error: /nowhere.yaml: this path does not exist"),
         (("wait", "pods", "--all", "--for=condition=Ready"), "error: no matching resources found"),
