@@ -129,6 +129,23 @@ def sign(
     return builder.sign(ca.key, hashes.SHA256())
 
 
+def sign_like(
+    ca: Pair, before: x509.Certificate, public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+) -> x509.Certificate:
+    """A leaf certificate with the subject, names and usages of another one, for a year."""
+    extensions = {type(one.value): one.value for one in before.extensions}
+    alternatives = extensions.get(x509.SubjectAlternativeName)
+    usages = extensions.get(x509.ExtendedKeyUsage)
+    return sign(
+        ca,
+        name=before.subject,
+        public_key=public_key,
+        alternatives=alternatives if isinstance(alternatives, x509.SubjectAlternativeName) else None,
+        usages=list(usages) if isinstance(usages, x509.ExtendedKeyUsage) else [],
+        lifetime=defaults.CERTIFICATE_LIFETIME,
+    )
+
+
 def request(key: PrivateKey, subject: Subject) -> bytes:
     """A certificate signing request as PEM."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject.name)

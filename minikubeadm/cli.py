@@ -1,10 +1,11 @@
 """What the commands share: how a failure is told, and types of options."""
 
 import asyncio
+import functools
 import signal
 import sys
-from collections.abc import Coroutine
-from datetime import timedelta
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -77,3 +78,27 @@ def certificate_key_option(ctx: click.Context, param: click.Parameter, value: st
         return value and sharedcertificates.checked(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def options_of(decorators: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """One decorator for options that several commands have in common."""
+    return lambda command: functools.reduce(lambda inner, one: one(inner), reversed(decorators), command)
+
+
+def commas(text: str) -> list[str]:
+    """The parts of a list that is given with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns with three blanks between them, as kubeadm prints its tables."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def residual(ends: datetime, *, now: datetime | None = None) -> str:
+    """The time left as kubeadm prints it: 364d, 9y, 23h; `<invalid>` when it is over."""
+    seconds = (ends - (now or datetime.now(UTC))).total_seconds()
+    steps = ((365 * 86400, "y"), (86400, "d"), (3600, "h"), (60, "m"), (0, "s"))
+    return next((f"{int(seconds // (size or 1))}{unit}" for size, unit in steps if seconds >= size), "<invalid>")

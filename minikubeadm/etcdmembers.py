@@ -28,6 +28,7 @@ class Member:
     name: str
     peer: str
     learner: bool = False
+    client: str = ""
 
 
 def client_url(ip: str) -> str:
@@ -54,15 +55,31 @@ async def etcdctl(endpoints: Sequence[str], *arguments: str, what: str, hint: st
 def parsed(text: str) -> list[Member]:
     """The members in `etcdctl member list --write-out=json`."""
     return [
-        Member(one["ID"], one.get("name", ""), (one.get("peerURLs") or [""])[0], one.get("isLearner", False))
+        Member(
+            one["ID"],
+            one.get("name", ""),
+            (one.get("peerURLs") or [""])[0],
+            one.get("isLearner", False),
+            (one.get("clientURLs") or [""])[0],
+        )
         for one in json.loads(text)["members"]
     ]
 
 
 async def listed(endpoints: Sequence[str]) -> list[Member]:
     """The members that there are."""
-    text = await etcdctl(endpoints, "member", "list", "--write-out=json", what="listing etcd's members")
-    return parsed(text)
+    return parsed(await _list(endpoints))
+
+
+async def own(endpoints: Sequence[str]) -> tuple[Member, list[Member]]:
+    """The member that answers at an endpoint, and all of them."""
+    text = await _list(endpoints)
+    members = parsed(text)
+    return next(one for one in members if one.id == json.loads(text)["header"]["member_id"]), members
+
+
+async def _list(endpoints: Sequence[str]) -> str:
+    return await etcdctl(endpoints, "member", "list", "--write-out=json", what="listing etcd's members")
 
 
 async def remove(endpoints: Sequence[str], member: Member) -> None:

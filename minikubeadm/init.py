@@ -1,10 +1,12 @@
-"""`minikubeadm init`: this machine becomes a control plane. Steps in order, each its own function with a line.
+"""`minikubeadm init`: this machine becomes a control plane. A phase is a row of one table, named as kubeadm names it.
 
 All services start at once and find one another by retrying, as after a reboot; what is uploaded waits for the API
 server only. Nothing here is needed again: what the cluster lives on is in /etc/kubernetes, in etcd and in the units.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from componentbase import defaults, pki
@@ -29,45 +31,121 @@ from minikubeadm.progress import Progress
 DIRECTORY = Path(defaults.KUBERNETES_DIRECTORY)
 
 
-async def init(
-    cluster: ClusterConfiguration,
-    node: NodeConfiguration,
-    token: tokens.Token,
-    *,
-    certificate_key: str = "",
-    progress: Progress,
-    ignore: Sequence[str] = (),
-) -> None:
-    """Bring the control plane up; StepFailed says which step did not work.
+@dataclass
+class Init:
+    """What the phases share. In a dry run files go below `directory`, and nothing is started."""
 
-    With a certificate key, what further control planes need is uploaded under it.
-    """
-    if problems := cluster.problems() + node.problems():
+    cluster: ClusterConfiguration
+    node: NodeConfiguration
+    token: tokens.Token
+    certificate_key: str = ""
+    ignore: Sequence[str] = ()
+    directory: Path = DIRECTORY
+    unit_directory: Path = units.UNIT_DIRECTORY
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def client(self) -> Client:
+        """The super-administrator's client: only it may do anything before the administrators are bound."""
+        config = load_kubeconfig(self.directory / "super-admin.conf")
+        return await self.stack.enter_async_context(Client(config, user_agent="minikubeadm"))
+
+    @property
+    def dry(self) -> bool:
+        """Whether files only are made."""
+        return self.directory != DIRECTORY
+
+
+async def init(work: Init, *, progress: Progress, skip: Collection[str] = (), only: Collection[str] = ()) -> None:
+    """Bring the control plane up; StepFailed says which step did not work. `only` and `skip` name phases."""
+    if unknown := {*skip, *only} - set(PHASES):
+        raise StepFailed(f"no such phase: {', '.join(sorted(unknown))}", hint=f"there are {', '.join(PHASES)}")
+    if problems := work.cluster.problems() + work.node.problems():
         raise StepFailed("the configuration is not valid", output="\n".join(problems))
-    async with progress.step("preflight checks"):
-        await preflight.check(node, ignore=ignore)
-    async with progress.step(f"certificates and kubeconfigs in {DIRECTORY}"):
-        credentials.create_certificates(cluster, node, DIRECTORY)
-        credentials.create_kubeconfigs(cluster, node, DIRECTORY)
-    async with progress.step("etcd, control plane, kubelet and proxy started as systemd units"):
-        await host.configure()
-        services = units.control_plane(cluster, node) + units.agents(cluster, node)
-        units.write(services)
+    async with work.stack:
+        for name, (text, phase) in PHASES.items():
+            if name in skip or (only and name not in only):
+                continue
+            if name == "upload-certs" and not work.certificate_key:
+                continue
+            if work.dry and name not in DRY:
+                progress.line(f"- {text.format(work)}: not in a dry run")
+                continue
+            async with progress.step(text.format(work)):
+                await phase(work)
+
+
+async def _preflight(work: Init) -> None:
+    await preflight.check(work.node, ignore=work.ignore)
+
+
+async def _certs(work: Init) -> None:
+    credentials.create_certificates(work.cluster, work.node, work.directory)
+
+
+async def _kubeconfig(work: Init) -> None:
+    credentials.create_kubeconfigs(work.cluster, work.node, work.directory)
+
+
+async def _start(work: Init, services: Sequence[units.Unit]) -> None:
+    units.write(services, directory=work.unit_directory)
+    if not work.dry:
         await units.start(services)
-    async with Client(load_kubeconfig(DIRECTORY / "super-admin.conf"), user_agent="minikubeadm") as client:
-        async with progress.step("API server ready"):
-            await controlplane.wait_for_api(client)
-        async with progress.step("administrators, roles of joining nodes, bootstrap token, cluster-info"):
-            await api.ensure(client, bootstrap.administrators())
-            await _upload(client, cluster, token)
-            if certificate_key:
-                await sharedcertificates.upload(client, certificate_key, DIRECTORY)
-        async with progress.step("addon: cluster DNS"):
-            await api.ensure_all(client, addons.dns(cluster))
-        async with progress.step("addon: default StorageClass"):
-            await api.ensure_all(client, addons.storage())
-        async with progress.step(f"node {node.name} registered and marked as control plane"):
-            await controlplane.mark(client, node)
+
+
+async def _control_plane(work: Init) -> None:
+    await _start(work, units.control_plane(work.cluster, work.node))
+
+
+async def _agents(work: Init) -> None:
+    if not work.dry:
+        await host.configure()
+    await _start(work, units.agents(work.cluster, work.node))
+
+
+async def _wait(work: Init) -> None:
+    client = await work.client()
+    await controlplane.wait_for_api(client)
+    await api.ensure(client, bootstrap.administrators())
+
+
+async def _upload_config(work: Init) -> None:
+    proxy = bootstrap.proxy_secret((work.directory / "proxy.conf").read_bytes())
+    await api.ensure_all(await work.client(), [*bootstrap.node_roles(), bootstrap.configuration(work.cluster), proxy])
+
+
+async def _upload_certs(work: Init) -> None:
+    await sharedcertificates.upload(await work.client(), work.certificate_key, work.directory)
+
+
+async def _bootstrap_token(work: Init) -> None:
+    """The token, and what it is proven with; after what is read by those who find it."""
+    ca_pem = (work.directory / "pki/ca.crt").read_bytes()
+    info = bootstrap.cluster_info(work.cluster.endpoint, ca_pem, [work.token])
+    await api.ensure_all(await work.client(), [tokens.secret_for(work.token), info])
+
+
+async def _addon(work: Init) -> None:
+    await api.ensure_all(await work.client(), [*addons.dns(work.cluster), *addons.storage()])
+
+
+async def _mark(work: Init) -> None:
+    await controlplane.mark(await work.client(), work.node)
+
+
+PHASES: dict[str, tuple[str, Callable[[Init], Awaitable[None]]]] = {
+    "preflight": ("preflight checks", _preflight),
+    "certs": ("certificates in {0.directory}/pki", _certs),
+    "kubeconfig": ("kubeconfigs in {0.directory}", _kubeconfig),
+    "control-plane": ("etcd, API server, controllers and scheduler as systemd units", _control_plane),
+    "kubelet-start": ("kubelet and proxy as systemd units", _agents),
+    "wait-control-plane": ("API server ready", _wait),
+    "upload-config": ("configuration and roles of joining nodes uploaded", _upload_config),
+    "upload-certs": ("what control planes share uploaded for two hours", _upload_certs),
+    "bootstrap-token": ("bootstrap token, cluster-info", _bootstrap_token),
+    "addon": ("addons: cluster DNS, default StorageClass", _addon),
+    "mark-control-plane": ("node {0.node.name} registered and marked as control plane", _mark),
+}
+DRY = ("preflight", "certs", "kubeconfig", "control-plane", "kubelet-start")
 
 
 def join_command(cluster: ClusterConfiguration, token: tokens.Token, *, certificate_key: str = "") -> str:
@@ -76,17 +154,3 @@ def join_command(cluster: ClusterConfiguration, token: tokens.Token, *, certific
     pin = pki.certificate_hash(ca.certificate)
     command = f"minikubeadm join {cluster.endpoint} --token {token.text} --discovery-token-ca-cert-hash {pin}"
     return f"{command} --control-plane --certificate-key {certificate_key}" if certificate_key else command
-
-
-async def _upload(client: Client, cluster: ClusterConfiguration, token: tokens.Token) -> None:
-    """Everything that a joining node reads; the namespaces are the API server's own doing."""
-    ca_pem = (DIRECTORY / "pki/ca.crt").read_bytes()
-    bodies = [
-        *bootstrap.node_roles(),
-        bootstrap.configuration(cluster),
-        bootstrap.proxy_secret((DIRECTORY / "proxy.conf").read_bytes()),
-        tokens.secret_for(token),
-    ]
-    await api.ensure_all(client, bodies)
-    # Last: who finds this one reads the others.
-    await api.ensure(client, bootstrap.cluster_info(cluster.endpoint, ca_pem, [token]))

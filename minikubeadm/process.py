@@ -81,15 +81,31 @@ async def succeeds(*argv: str) -> bool:
     return True
 
 
-async def stream(*argv: str, on_line: Callable[[str], Any], what: str, hint: str = "", timeout_seconds: float) -> None:
-    """Run a command and hand on every line that it prints while it runs; StepFailed as with `run`."""
+async def stream(
+    *argv: str,
+    on_line: Callable[[str], Any],
+    what: str,
+    hint: str = "",
+    stdin: bytes = b"",
+    timeout_seconds: float,
+) -> None:
+    """Run a command and hand on every line that it prints while it runs; StepFailed as with `run`.
+
+    `stdin` is written at once: it has to fit into a pipe.
+    """
     process = await asyncio.create_subprocess_exec(
-        *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *argv,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     assert process.stdout is not None
+    assert process.stdin is not None
     printed: list[str] = []
     try:
         async with asyncio.timeout(timeout_seconds):
+            process.stdin.write(stdin)
+            process.stdin.close()
             async for raw in process.stdout:
                 line = raw.decode(errors="replace").rstrip()
                 printed.append(line)

@@ -9,6 +9,7 @@ import base64
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,9 @@ def unsealed(data: Mapping[str, str], key: str) -> dict[str, bytes]:
 
 async def upload(client: Client, key: str, directory: Path) -> None:
     """Seal this control plane's files and put them into the cluster for two hours."""
-    owner = tokens.new(ttl=LIFETIME, description=f"Proxy for managing TTL for the {SECRET} secret")
-    made = await client.create(kinds.SECRET, tokens.secret_for(owner, usages=()))
+    purpose = f"Proxy for managing TTL for the {SECRET} secret"
+    owner = replace(tokens.new(ttl=LIFETIME), description=purpose, usages=())
+    made = await client.create(kinds.SECRET, tokens.secret_for(owner))
     reference = {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -1,8 +1,10 @@
-"""`minikubeadm token create | list | delete`."""
+"""`minikubeadm token create | list | delete | generate`."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,7 +13,7 @@ from componentbase import defaults
 from kubeclient.config import load_kubeconfig
 from kubeclient.rest import Client
 from minikubeadm import api, bootstrap, tokens
-from minikubeadm.cli import DURATION, run, token_option
+from minikubeadm.cli import DURATION, certificate_key_option, commas, residual, run, table, token_option
 from minikubeadm.configuration import ClusterConfiguration
 
 ADMIN = f"{defaults.KUBERNETES_DIRECTORY}/admin.conf"
@@ -29,23 +31,40 @@ def token(ctx: click.Context, kubeconfig: Path) -> None:
 @click.argument("text", required=False, callback=token_option, metavar="[TOKEN]")
 @click.option("--ttl", type=DURATION, default="24h", show_default=True, help="0 never ends")
 @click.option("--description", default="")
+@click.option("--usages", default=",".join(tokens.USAGES), show_default=True, help="What it is good for, by comma")
+@click.option("--groups", default=defaults.BOOTSTRAPPERS_GROUP, show_default=True, help="Of who shows it, by comma")
 @click.option("--print-join-command", is_flag=True, help="Print what to run on the joining node")
+@click.option("--certificate-key", default="", callback=certificate_key_option, help="Print it for a control plane")
 @click.pass_obj
-def create(kubeconfig: Path, text: str | None, ttl: timedelta, description: str, print_join_command: bool) -> None:
+def create(kubeconfig: Path, /, text: str | None, ttl: timedelta, **options: Any) -> None:
     """Make a token (a random one if none is given) and print it."""
-    made = tokens.parse(text, ttl=ttl or None) if text else tokens.new(ttl=ttl or None, description=description)
+    made = replace(
+        tokens.parse(text, ttl=ttl or None) if text else tokens.new(ttl=ttl or None),
+        description=options["description"],
+        usages=tuple(commas(options["usages"])),
+        groups=tuple(commas(options["groups"])),
+    )
+    if unknown := set(made.usages) - set(tokens.USAGES):
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}: usages are {', '.join(tokens.USAGES)}")
 
     async def work(client: Client) -> None:
         from minikubeadm.init import join_command
 
         await api.ensure(client, tokens.secret_for(made))
-        if not print_join_command:
+        if not options["print_join_command"]:
             click.echo(made.text)
             return
         stored = await client.get(kinds.CONFIG_MAP, bootstrap.CONFIG_MAP, namespace=defaults.SYSTEM_NAMESPACE)
-        click.echo(join_command(ClusterConfiguration.decode(stored["data"]["ClusterConfiguration"]), made))
+        cluster = ClusterConfiguration.decode(stored["data"]["ClusterConfiguration"])
+        click.echo(join_command(cluster, made, certificate_key=options["certificate_key"]))
 
     run(_connected(kubeconfig, work))
+
+
+@token.command()
+def generate() -> None:
+    """Print a random token, without making it valid: for `init --token-file`, or a configuration file."""
+    click.echo(tokens.new().text)
 
 
 @token.command("list")
@@ -54,11 +73,13 @@ def list_(kubeconfig: Path) -> None:
     """List the tokens with the time that they have left."""
 
     async def work(client: Client) -> None:
-        row = "{:<26}{:<8}{:<24}{}"
-        click.echo(row.format("TOKEN", "TTL", "EXPIRES", "DESCRIPTION"))
+        rows: list[tuple[str, ...]] = [("TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS")]
         for one in await tokens.existing(client):
             expires = one.expires.strftime("%Y-%m-%dT%H:%M:%SZ") if one.expires else "<never>"
-            click.echo(row.format(one.text, _left(one), expires, one.description or "<none>"))
+            left = residual(one.expires) if one.expires else "<forever>"
+            texts = (",".join(one.usages), one.description, ",".join(one.groups))
+            rows.append((one.text, left, expires, *(text or "<none>" for text in texts)))
+        click.echo(table(rows))
 
     run(_connected(kubeconfig, work))
 
@@ -80,10 +101,3 @@ def delete(kubeconfig: Path, ids: tuple[str, ...]) -> None:
 async def _connected(kubeconfig: Path, work: Callable[[Client], Awaitable[None]]) -> None:
     async with Client(load_kubeconfig(kubeconfig), user_agent="minikubeadm") as client:
         await work(client)
-
-
-def _left(one: tokens.Token) -> str:
-    if not one.expires:
-        return "<forever>"
-    seconds = (one.expires - datetime.now(UTC)).total_seconds()
-    return f"{seconds / 3600:.0f}h" if seconds >= 3600 else f"{max(seconds, 0) / 60:.0f}m"

@@ -10,7 +10,6 @@ import json
 import re
 import secrets
 import string
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,6 +34,8 @@ class Token:
     secret: str
     expires: datetime | None = None
     description: str = ""
+    usages: tuple[str, ...] = USAGES
+    groups: tuple[str, ...] = (defaults.BOOTSTRAPPERS_GROUP,)
 
     @property
     def text(self) -> str:
@@ -42,10 +43,10 @@ class Token:
         return f"{self.id}.{self.secret}"
 
 
-def new(*, ttl: timedelta | None = DEFAULT_TTL, description: str = "") -> Token:
+def new(*, ttl: timedelta | None = DEFAULT_TTL) -> Token:
     """A random token; `ttl` None or zero never ends."""
     text = "".join(secrets.choice(_ALPHABET) for _ in range(22))
-    return Token(text[:6], text[6:], _expires(ttl), description)
+    return Token(text[:6], text[6:], _expires(ttl))
 
 
 def parse(text: str, *, ttl: timedelta | None = DEFAULT_TTL) -> Token:
@@ -60,13 +61,13 @@ def _expires(ttl: timedelta | None) -> datetime | None:
     return datetime.now(UTC).replace(microsecond=0) + ttl if ttl else None
 
 
-def secret_for(token: Token, *, usages: Sequence[str] = USAGES) -> JSON:
+def secret_for(token: Token) -> JSON:
     """The Secret that makes a token valid for its usages."""
     fields = {
         "token-id": token.id,
         "token-secret": token.secret,
-        **{f"usage-bootstrap-{usage}": "true" for usage in usages},
-        "auth-extra-groups": defaults.BOOTSTRAPPERS_GROUP if usages else "",
+        **{f"usage-bootstrap-{usage}": "true" for usage in token.usages},
+        "auth-extra-groups": ",".join(token.groups) if "authentication" in token.usages else "",
         "description": token.description,
         "expiration": token.expires.strftime("%Y-%m-%dT%H:%M:%SZ") if token.expires else "",
     }
@@ -80,7 +81,14 @@ def from_secret(secret: JSON) -> Token:
     data = {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
     expiration = data.get("expiration")
     expires = datetime.fromisoformat(expiration.replace("Z", "+00:00")) if expiration else None
-    return Token(data.get("token-id", ""), data.get("token-secret", ""), expires, data.get("description", ""))
+    return Token(
+        data.get("token-id", ""),
+        data.get("token-secret", ""),
+        expires,
+        data.get("description", ""),
+        tuple(usage for usage in USAGES if data.get(f"usage-bootstrap-{usage}") == "true"),
+        tuple(group for group in data.get("auth-extra-groups", "").split(",") if group),
+    )
 
 
 async def existing(client: Client) -> list[Token]:

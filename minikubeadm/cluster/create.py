@@ -18,7 +18,8 @@ from componentbase import defaults, pki
 from kubeclient.config import ClientConfig, load_kubeconfig
 from kubeclient.rest import Client
 from minikubeadm import api, process, sharedcertificates, tokens
-from minikubeadm.cluster import balancer, networks, nodes
+from minikubeadm.cluster import balancer, documents, networks, nodes
+from minikubeadm.cluster.documents import Admission
 from minikubeadm.process import StepFailed
 from minikubeadm.progress import Progress
 
@@ -46,16 +47,6 @@ class Plan:
     def ranges(self) -> list[str]:
         """Pod and Service addresses."""
         return [self.pod_cidr, self.service_cidr]
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """How the further nodes get in: where, with which token, and control planes with the key to what they share."""
-
-    endpoint: str
-    token: tokens.Token
-    certificate_key: str = ""
-    control_plane_options: tuple[str, ...] = ()
 
 
 async def create(plan: Plan, *, progress: Progress) -> None:
@@ -190,7 +181,7 @@ async def _bring_up(plan: Plan, subnet: networks.Network, progress: Progress) ->
         endpoint=f"{(*balancers, first)[0].ip}:{defaults.API_PORT}",
         token=tokens.new(),
         certificate_key=sharedcertificates.new_key() if balancers else "",
-        control_plane_options=() if workers else ("--no-taint",),  # pods need somewhere to run
+        tainted=bool(workers),  # pods need somewhere to run
     )
     # The others set out as soon as there is an authority to pin, and wait for the API server in their own discovery.
     certified = asyncio.Event()
@@ -198,7 +189,7 @@ async def _bring_up(plan: Plan, subnet: networks.Network, progress: Progress) ->
     async with progress.step(f"control plane up, {len(joining)} further nodes joined"):
         await together(
             [
-                _init(plan, first, admission, progress, certified),
+                _init(first, admission, progress, certified),
                 _join(first, joining, admission, progress, certified),
             ]
         )
@@ -232,15 +223,7 @@ def _nodes(plan: Plan, subnet: ipaddress.IPv4Network) -> list[nodes.Node]:
     return made
 
 
-async def _init(
-    plan: Plan, node: nodes.Node, admission: Admission, progress: Progress, certified: asyncio.Event
-) -> None:
-    argv = ["minikubeadm", "init", "--cluster-name", plan.name, "--node-ip", node.ip, "--token", admission.token.text]
-    argv += ["--pod-network-cidr", plan.pod_cidr, "--service-cidr", plan.service_cidr]
-    argv += ["--load-balancer-pool", networks.load_balancer_pool(node.ip)]
-    argv += ["--control-plane-endpoint", admission.endpoint, *admission.control_plane_options]
-    if admission.certificate_key:
-        argv += ["--upload-certs", "--certificate-key", admission.certificate_key]
+async def _init(node: nodes.Node, admission: Admission, progress: Progress, certified: asyncio.Event) -> None:
     show = _steps_only(progress, node.name)
 
     def on_line(line: str) -> None:
@@ -248,7 +231,8 @@ async def _init(
         if line.startswith("✓") and "certificates" in line:
             certified.set()
 
-    await _run_in(node, argv, on_line)
+    argv = ["minikubeadm", "init", *(["--upload-certs"] if admission.certificate_key else [])]
+    await _run_in(node, argv, documents.init(node, admission), on_line)
 
 
 async def _join(
@@ -261,20 +245,16 @@ async def _join(
     await certified.wait()
     authority = await nodes.read(first.name, f"{defaults.PKI_DIRECTORY}/ca.crt")
     pin = pki.certificate_hash(x509.load_pem_x509_certificate(authority.encode()))
-    argv = ["minikubeadm", "join", admission.endpoint, "--token", admission.token.text]
-    argv += ["--discovery-token-ca-cert-hash", pin]
-    also = ["--control-plane", "--certificate-key", admission.certificate_key, *admission.control_plane_options]
-
-    def command(node: nodes.Node) -> list[str]:
-        return [*argv, "--node-ip", node.ip, *(also if node.role == nodes.CONTROL_PLANE else ())]
-
-    await together(_run_in(node, command(node), _steps_only(progress, node.name)) for node in joining)
+    await together(
+        _run_in(node, ["minikubeadm", "join"], documents.join(node, admission, pin), _steps_only(progress, node.name))
+        for node in joining
+    )
 
 
-async def _run_in(node: nodes.Node, argv: list[str], on_line: Callable[[str], None]) -> None:
-    # A node's Docker unpacks its images meanwhile; the kubelet's unit waits for it.
+async def _run_in(node: nodes.Node, argv: list[str], config: str, on_line: Callable[[str], None]) -> None:
     await process.stream(
-        *("docker", "exec", node.name, *argv, "--ignore-preflight-errors", "docker"),
+        *("docker", "exec", "--interactive", node.name, *argv, "--config", "-"),
+        stdin=config.encode(),
         on_line=on_line,
         what=f"{' '.join(argv[:2])} in {node.name}",
         hint="--retain keeps the nodes to look at",

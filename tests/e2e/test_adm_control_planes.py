@@ -70,3 +70,23 @@ def test_when_the_control_plane_that_leads_is_killed_the_others_go_on(several: C
     direct = ("--server", f"https://{address}:6443", "get", "configmap", "before", "while", "-o", "name")
     assert several.kubectl(*direct).split() == ["configmap/before", "configmap/while"]
     several.kubectl("delete", "configmap", "before", "while")
+
+
+def members(cluster: Cluster) -> list[str]:
+    """Names of etcd's members."""
+    shown = cluster.in_node(cluster.control_plane, f"{ETCDCTL} member list --write-out=json")
+    return sorted(member["name"] for member in json.loads(shown)["members"])
+
+
+def test_a_control_plane_that_is_reset_leaves_etcd_and_can_join_again(several: Cluster) -> None:
+    last = planes(several)[-1]
+    several.in_node(last, "minikubeadm reset --force")
+    assert members(several) == sorted(planes(several)[:-1])
+    uploaded = several.in_node(several.control_plane, "minikubeadm init phase upload-certs")
+    key = uploaded.split("certificate key: ")[1].strip()
+    command = several.in_node(
+        several.control_plane, f"minikubeadm token create --print-join-command --certificate-key {key}"
+    )
+    several.in_node(last, command)
+    assert members(several) == sorted(planes(several))
+    wait_until(lambda: last in several.ready_nodes(), "its node is Ready again", seconds=90)

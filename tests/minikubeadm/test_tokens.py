@@ -1,5 +1,6 @@
 """Bootstrap tokens: format, Secret, signature."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,8 +19,13 @@ def test_what_is_no_token_is_refused(text: str) -> None:
 
 
 def test_a_token_survives_its_secret() -> None:
-    made = tokens.new(ttl=timedelta(hours=1), description="for a test")
+    made = replace(tokens.new(ttl=timedelta(hours=1)), description="for a test", groups=("system:bootstrappers:a",))
     assert tokens.from_secret(tokens.secret_for(made)) == made
+
+
+def test_a_token_that_is_good_for_nothing_authenticates_nobody() -> None:
+    data = tokens.secret_for(replace(tokens.new(), usages=()))["data"]
+    assert not [key for key in data if key.startswith("usage-") or key == "auth-extra-groups"]
 
 
 def test_a_token_without_end_has_no_expiration() -> None:
