@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import images
 
 BUNDLE = images.BUILD / "bundle"
-PODS = ("pause", "dns", "demo")
+PODS = ("pause", "dns", "demo", "redis")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
     python deploy/images.py --print    prints the tags only
 
 pip does not reach an index inside `docker build` (the machine's own pip settings are missing there), so wheels are
-made outside and copied in. The order machine, {pause, demo, dns}, node matters: a node carries the
+made outside and copied in. The order machine, {pause, demo, redis, dns}, node matters: a node carries the
 others, unpacked by a Docker of its own kind. The registry image is for a container beside the nodes.
 The dns image holds only the packages that clusterdns imports, so that most changes of code leave it as it is and
 rebuild two layers of the node image: the wheel and its installation.
@@ -179,11 +179,11 @@ def plan() -> dict[str, str]:
     parts = project()
     pinned = [line for line in parts["dependencies"]]
     sources = digest(ROOT / "pyproject.toml", *(ROOT / package for package in parts["packages"]))
-    pause, demo = digest(DEPLOY / "pause"), digest(DEPLOY / "demo")
+    pause, demo, redis = (digest(DEPLOY / name) for name in ("pause", "demo", "redis"))
     dns = digest(DEPLOY / "dns", *pinned, *DNS_REQUIREMENTS, *(ROOT / package for package in DNS_PACKAGES))
     machine = digest(DEPLOY / "machine")
-    node = digest(DEPLOY / "node", DEPLOY / "systemd", *pinned, sources, machine, pause, demo, dns)
-    tags = {"pause": pause, "demo": demo, "dns": dns, "machine": machine, "node": node}
+    node = digest(DEPLOY / "node", DEPLOY / "systemd", *pinned, sources, machine, pause, demo, redis, dns)
+    tags = {"pause": pause, "demo": demo, "redis": redis, "dns": dns, "machine": machine, "node": node}
     tags["registry"] = digest(DEPLOY / "registry")
     return {name: f"{PREFIX}/{name}:{tag}" for name, tag in tags.items()}
 
@@ -218,11 +218,12 @@ def build_missing(images: dict[str, str]) -> None:
         folder = wheels(parts["dependencies"])
         step("pause", {})
         step("demo", {})
+        step("redis", {})
         step("registry", {})
         requirements = write_requirements(BUILD / "requirements-dns.txt", DNS_REQUIREMENTS)
         packages = {f"packages/{package}": ROOT / package for package in DNS_PACKAGES}
         step("dns", {"requirements.txt": requirements, "wheels": folder, **packages})
-        pods = {name: images[name] for name in ("pause", "demo", "dns")}
+        pods = {name: images[name] for name in ("pause", "demo", "redis", "dns")}
         sources = digest(ROOT / "pyproject.toml", *(ROOT / package for package in parts["packages"]))
         step("machine", {})
         step(

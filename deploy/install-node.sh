@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make a plain Debian 12 a machine that `minikubeadm init` or `join` turns into a node: packages, Docker as a node wants
-# it, our commands in /opt/mini-kubernetes, the images of pause, DNS and the demo. Run as root from the folder that
+# it, our commands in /opt/mini-kubernetes, the images of pause, DNS and the examples. Run as root from the folder that
 # `make bundle` fills; what is there already is left as it is. Nothing but Debian packages comes from elsewhere.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,7 +37,7 @@ $pip --find-links "$here/wheels" -r "$here/requirements.txt"
 $pip --no-deps --force-reinstall "$here"/mini_kubernetes-*.whl
 ln -sf /opt/mini-kubernetes/bin/mini* /usr/local/bin/
 
-say "images of pause, DNS and the demo"
+say "images of pause, DNS and the examples"
 docker load -q -i "$here/images.tar" >/dev/null
 mkdir -p /usr/share/mini-kubernetes/images
 for file in "$here"/*.name; do
