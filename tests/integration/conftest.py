@@ -107,16 +107,16 @@ async def play_kubelet(admin, namespace):
 
 @pytest.fixture
 def kubectl(api_server, namespace):
-    """Run the real kubectl in the test's namespace; gives what it printed, and fails the test when it fails."""
+    """Run the real kubectl in the test's namespace; gives what it printed, and fails the test at another exit code."""
     program = os.environ.get("KUBECTL") or shutil.which("kubectl")
     assert program, "kubectl is not on PATH"
 
-    async def run(*arguments: str) -> str:
+    async def run(*arguments: str, code: int = 0) -> str:
         command = [program, "--kubeconfig", str(api_server.kubeconfig()), "-n", namespace, *arguments]
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
         output = (await process.communicate())[0].decode()
-        assert process.returncode == 0, f"kubectl {' '.join(arguments)}\n{output}"
+        assert process.returncode == code, f"kubectl {' '.join(arguments)}\n{output}"
         return output
 
     return run
