@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import grpc
 from aetcd import rpc
 
-from componentbase.defaults import ETCD_CLIENT_PORT
+from componentbase.defaults import ETCD_CLIENT_PORT, ETCD_SHIFT_KEY
 
 log = logging.getLogger(__name__)
 
@@ -234,6 +234,11 @@ class Etcd:
         """The revision that every write acknowledged before this call has reached (rule 15)."""
         response = await self.range(rpc.RangeRequest(key=PROBE_KEY, count_only=True))
         return int(response.header.revision)
+
+    async def shift(self) -> int:
+        """What is added to revisions in versions since this etcd was restored from a snapshot."""
+        kvs = (await self.range(rpc.RangeRequest(key=ETCD_SHIFT_KEY.encode()))).kvs
+        return int(kvs[0].value) if kvs else 0
 
     async def readable(self, revision: int) -> bool:
         """Whether that revision is not compacted."""

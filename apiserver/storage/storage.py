@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
-from apimachinery import kinds
+from apimachinery import kinds, resourceversion
 from apimachinery.errors import Expired, Timeout
 from apimachinery.fields import FieldSelector
 from apimachinery.kinds import Kind
@@ -97,6 +97,7 @@ class Storage:
         self._etcd.open()
         while True:
             try:
+                resourceversion.shift(await self._etcd.shift())
                 await self._reflector.load()
                 break
             except EtcdError as error:
@@ -318,6 +319,7 @@ class Storage:
 
     async def _resume(self, store: KindStore, watcher: Watcher) -> AsyncIterator[Batch]:
         """The events between the watcher's version and now: from the ring; what is older, from etcd (rule 14)."""
+        decode(watcher.after)  # Expired, if it is of the time before a restore
         while not store.ring.covers(watcher.after):
             async for batch in self._replayed(store, watcher):
                 yield batch

@@ -1,5 +1,7 @@
 """Metadata, owners, conditions, times, resource versions."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,27 @@ revisions = st.tuples(st.integers(0, 2**56), st.integers(0, 127))
 def test_versions_order_as_commits_and_places_do(one: tuple[int, int], other: tuple[int, int]) -> None:
     assert (resourceversion.encode(*one) < resourceversion.encode(*other)) is (one < other)
     assert resourceversion.decode(resourceversion.encode(*one)) == one
+
+
+@pytest.fixture
+def restored() -> Iterator[int]:
+    """After a restore: revisions are shifted."""
+    resourceversion.shift(1_000)
+    yield 1_000
+    resourceversion.shift(0)
+
+
+def test_after_a_restore_versions_are_beyond_those_of_before(restored: int) -> None:
+    version = resourceversion.encode(1, 0)
+    assert version > resourceversion.PLACES * restored + resourceversion.LAST_PLACE
+    assert resourceversion.decode(version) == (1, 0)
+    assert resourceversion.decode(0) == (0, 0)
+
+
+@pytest.mark.parametrize("version", [1, 127, 128_000, 128_127])
+def test_after_a_restore_versions_of_before_are_expired(restored: int, version: int) -> None:
+    with pytest.raises(errors.Expired, match="restored"):
+        resourceversion.decode(version)
 
 
 @pytest.mark.parametrize("text", ["-1", "a", "1.0", " 1", "٣", "9" * 30])
