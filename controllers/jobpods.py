@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from apimachinery import meta
@@ -11,6 +11,9 @@ from controllers import objects, replicas
 JSON = dict[str, Any]
 FINALIZER = "batch.kubernetes.io/job-tracking"
 INDEX = "batch.kubernetes.io/job-completion-index"
+FAILURES = "batch.kubernetes.io/job-index-failure-count"
+BACKOFF = timedelta(seconds=10)
+MAX_BACKOFF = timedelta(minutes=10)
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -51,8 +54,14 @@ def indexes_text(numbers: Iterable[int]) -> str:
     )
 
 
-def pod_for(job: JSON, index: int | None) -> JSON:
-    """A pod of the Job's template, for a completion index or none."""
+def failures(pod: JSON) -> int:
+    """How often the pod's index had failed before it."""
+    text = meta.annotations(pod).get(FAILURES, "")
+    return int(text) if text.isdigit() else 0
+
+
+def pod_for(job: JSON, index: int | None, *, failures: int | None = None) -> JSON:
+    """A pod of the Job's template, for a completion index or none; `failures` if those of an index are counted."""
     pod = objects.copied(replicas.pod_for(job))
     metadata, spec = pod["metadata"], pod["spec"]
     metadata["finalizers"] = [*(metadata.get("finalizers") or ()), FINALIZER]
@@ -61,6 +70,8 @@ def pod_for(job: JSON, index: int | None) -> JSON:
     metadata["generateName"] = f"{meta.name(job)}-{index}-"
     for where in ("labels", "annotations"):
         metadata[where] = {**(metadata.get(where) or {}), INDEX: str(index)}
+    if failures is not None:
+        metadata["annotations"][FAILURES] = str(failures)
     spec["hostname"] = f"{meta.name(job)}-{index}"
     source = {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{INDEX}']"}}}
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
@@ -83,7 +94,7 @@ def ended_at(pod: JSON) -> datetime:
 
 
 def policy_action(job: JSON, pod: JSON) -> tuple[str, str]:
-    """What `spec.podFailurePolicy` says of a failed pod, and why: FailJob, Ignore, or Count (which is the default)."""
+    """What `spec.podFailurePolicy` says of a failed pod, and why: FailJob, FailIndex, Ignore or Count, the default."""
     for number, rule in enumerate((job["spec"].get("podFailurePolicy") or {}).get("rules") or ()):
         action = rule["action"]
         where = f"{meta.namespace(pod)}/{meta.name(pod)}"
@@ -117,3 +128,14 @@ def restarts(pods: Sequence[JSON]) -> int:
         for name in ("initContainerStatuses", "containerStatuses")
         for each in (pod.get("status") or {}).get(name) or ()
     )
+
+
+def backoff(pods: Sequence[JSON], *, now: datetime) -> float:
+    """Seconds to wait before the next pod: 10 s after a failure, doubled by each since the last success."""
+    successes = [ended_at(pod) for pod in pods if phase(pod) == "Succeeded"]
+    failures = [ended_at(pod) for pod in pods if phase(pod) == "Failed"]
+    recent = [moment for moment in failures if not successes or moment > max(successes)]
+    if not recent:
+        return 0.0
+    delay: float = min(MAX_BACKOFF.total_seconds(), BACKOFF.total_seconds() * 2.0 ** min(len(recent) - 1, 10))
+    return max(0.0, delay - (now - max(recent)).total_seconds())

@@ -8,16 +8,14 @@ what succeeded, which is the same written twice.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from apimachinery import meta
-from controllers import jobpods, objects, replicas
+from controllers import jobindexes, jobpods, objects, replicas
 
 JSON = dict[str, Any]
 BURST = 500
-BACKOFF = timedelta(seconds=10)
-MAX_BACKOFF = timedelta(minutes=10)
 # why a Job is over: the condition that says so at once, and the one that follows when the last pod has ended
 FINAL = {"SuccessCriteriaMet": "Complete", "FailureTarget": "Failed"}
 _UNCOUNTED = ("succeeded", "failed")
@@ -34,6 +32,12 @@ class Verdict:
 
 _REACHED = Verdict("SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods")
 _BACKOFF = Verdict("FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
+_FAILED_INDEXES = Verdict("FailureTarget", "FailedIndexes", "Job has failed indexes")
+_TOO_MANY_FAILED = Verdict(
+    "FailureTarget",
+    "MaxFailedIndexesExceeded",
+    "Job has exceeded the specified maximal number of failed indexes",
+)
 _DEADLINE = Verdict("FailureTarget", "DeadlineExceeded", "Job was active longer than specified deadline")
 
 
@@ -82,13 +86,6 @@ def _uncounted(job: JSON) -> dict[str, list[str]]:
     return {name: list(noted.get(name) or ()) for name in _UNCOUNTED}
 
 
-def completed_indexes(job: JSON, succeeded: Sequence[JSON] = ()) -> set[int]:
-    """The indexes that succeeded, with those of these pods, as far as the Job still has them."""
-    found = jobpods.indexes((job.get("status") or {}).get("completedIndexes") or "")
-    found |= {jobpods.index_of(pod) for pod in succeeded}
-    return {index for index in found if 0 <= index < (job["spec"].get("completions") or 0)}
-
-
 def tally(job: JSON, pods: Sequence[JSON], released: Collection[str]) -> Tally:
     """Sort the pods; `released` are UIDs of those whose finalizer we removed, whatever the cache still shows."""
     made, noted = Tally(), {uid for uids in _uncounted(job).values() for uid in uids}
@@ -116,7 +113,7 @@ def totals(job: JSON, counted: Tally) -> tuple[int, int]:
     status, noted = job.get("status") or {}, _uncounted(job)
     failed = (status.get("failed") or 0) + len(noted["failed"]) + len(counted.failed)
     if is_indexed(job):
-        return len(completed_indexes(job, counted.succeeded)), failed
+        return len(jobindexes.completed(job, counted.succeeded)), failed
     return (status.get("succeeded") or 0) + len(noted["succeeded"]) + len(counted.succeeded), failed
 
 
@@ -136,9 +133,26 @@ def verdict(job: JSON, pods: Sequence[JSON], counted: Tally, *, now: datetime) -
     left = seconds_left(job, now=now)
     if left is not None and left <= 0:
         return _DEADLINE
+    if by_index := _verdict_by_index(job, counted, succeeded):
+        return by_index
     completions = spec.get("completions")
     reached = succeeded >= completions if completions is not None else succeeded > 0
     return _REACHED if reached and not counted.active else None
+
+
+def _verdict_by_index(job: JSON, counted: Tally, succeeded: int) -> Verdict | None:
+    """What the indexes say: too many failed, all are done and some failed, or enough have succeeded."""
+    if not is_indexed(job):
+        return None
+    lost, most = jobindexes.failed(job, counted.failed), job["spec"].get("maxFailedIndexes")
+    if most is not None and len(lost) > most:
+        return _TOO_MANY_FAILED
+    if lost and succeeded + len(lost) >= (job["spec"].get("completions") or 0):
+        return _FAILED_INDEXES
+    rule = jobindexes.enough(job, jobindexes.completed(job, counted.succeeded))
+    if rule is None:
+        return None
+    return Verdict("SuccessCriteriaMet", "SuccessPolicy", f"Matched rules at index {rule}")
 
 
 def seconds_left(job: JSON, *, now: datetime) -> float | None:
@@ -155,35 +169,38 @@ def plan(job: JSON, pods: Sequence[JSON], counted: Tally, *, now: datetime) -> P
     if is_suspended(job):
         return Plan(delete=active[:BURST])
     succeeded, _ = totals(job, counted)
+    done: set[int] = set()
+    if is_indexed(job):
+        done = jobindexes.completed(job, counted.succeeded) | jobindexes.failed(job, counted.failed)
+        succeeded = len(done)
     wanted, completions = spec.get("parallelism", 1), spec.get("completions")
     if completions is not None:
         wanted = min(wanted, max(0, completions - succeeded))
     elif succeeded:
         wanted = min(wanted, len(active))
-    delete = _surplus(job, active, wanted)
+    delete = _surplus(job, active, done, wanted)
     if delete:
         return Plan(delete=delete[:BURST])
     held = len(active) + (len(counted.terminating) if _replaces_failed_only(job) else 0)
     missing = min(wanted - held, BURST)
     if missing <= 0:
         return Plan()
-    wait = backoff(pods, now=now)
+    wait = 0.0 if jobindexes.has_own_limit(job) else jobpods.backoff(pods, now=now)
     if wait > 0:
         return Plan(again=wait)
     if not is_indexed(job):
         return Plan(create=[jobpods.pod_for(job, None)] * missing)
-    taken = completed_indexes(job, counted.succeeded)
-    taken |= {jobpods.index_of(pod) for pod in (*active, *(counted.terminating if held > len(active) else ()))}
-    free = [index for index in range(completions or 0) if index not in taken]
-    return Plan(create=[jobpods.pod_for(job, index) for index in free[:missing]])
+    taken = {jobpods.index_of(pod) for pod in (*active, *(counted.terminating if held > len(active) else ()))}
+    create, again = jobindexes.free(job, done | taken, pods, missing, now=now)
+    return Plan(create=create, again=again)
 
 
-def _surplus(job: JSON, active: Sequence[JSON], wanted: int) -> list[JSON]:
-    """Active pods that are too many; of an Indexed Job those first whose index has a pod already, or is none."""
+def _surplus(job: JSON, active: Sequence[JSON], done: Collection[int], wanted: int) -> list[JSON]:
+    """Active pods that are too many; of an Indexed Job first those whose index is done, taken, or none."""
     ranked = replicas.ranked(active, active)
     unfit = []
     if is_indexed(job):
-        seen: set[int] = set()
+        seen = set(done)
         for pod in reversed(ranked):
             index = jobpods.index_of(pod)
             if index in seen or not 0 <= index < (job["spec"].get("completions") or 0):
@@ -192,14 +209,3 @@ def _surplus(job: JSON, active: Sequence[JSON], wanted: int) -> list[JSON]:
     unfit_uids = {meta.uid(pod) for pod in unfit}
     rest = [pod for pod in ranked if meta.uid(pod) not in unfit_uids]
     return unfit + rest[: max(0, len(rest) - wanted)]
-
-
-def backoff(pods: Sequence[JSON], *, now: datetime) -> float:
-    """Seconds to wait before the next pod: 10 s after a failure, doubled by each since the last success."""
-    successes = [jobpods.ended_at(pod) for pod in pods if jobpods.phase(pod) == "Succeeded"]
-    failures = [jobpods.ended_at(pod) for pod in pods if jobpods.phase(pod) == "Failed"]
-    recent = [moment for moment in failures if not successes or moment > max(successes)]
-    if not recent:
-        return 0.0
-    delay = min(MAX_BACKOFF.total_seconds(), BACKOFF.total_seconds() * 2.0 ** min(len(recent) - 1, 10))
-    return max(0.0, delay - (now - max(recent)).total_seconds())

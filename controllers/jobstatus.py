@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from apimachinery import meta
-from controllers import jobpods, jobs, objects
+from controllers import jobindexes, jobpods, jobs, objects
 from controllers.jobs import Tally, Verdict
 
 JSON = dict[str, Any]
@@ -20,8 +20,10 @@ def noted(job: JSON, counted: Tally, over: Verdict | None, *, now: datetime) -> 
     }
     uncounted["failed"] += [meta.uid(pod) for pod in counted.failed]
     if jobs.is_indexed(job):
-        done = jobs.completed_indexes(job, counted.succeeded)
+        done = jobindexes.completed(job, counted.succeeded)
         status["completedIndexes"], status["succeeded"] = jobpods.indexes_text(done), len(done)
+        if jobindexes.has_own_limit(job):
+            status["failedIndexes"] = jobpods.indexes_text(jobindexes.failed(job, counted.failed))
     else:
         uncounted["succeeded"] += [meta.uid(pod) for pod in counted.succeeded]
     status["uncountedTerminatedPods"] = {name: uids for name, uids in uncounted.items() if uids}

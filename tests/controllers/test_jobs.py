@@ -21,7 +21,9 @@ def job(status=None, *, restart="Never", **spec):
     }
 
 
-def pod(name, phase="Running", *, ended=LONG_AGO, deleting=False, tracked=True, index=None, code=1, restarts=0):
+def pod(
+    name, phase="Running", *, ended=LONG_AGO, deleting=False, tracked=True, index=None, code=1, restarts=0, failures=0
+):
     ended_state = {"terminated": {"finishedAt": ended, "exitCode": code if phase == "Failed" else 0}}
     container = {
         "name": "c",
@@ -34,7 +36,7 @@ def pod(name, phase="Running", *, ended=LONG_AGO, deleting=False, tracked=True, 
         "uid": name,
         "creationTimestamp": LONG_AGO,
         "finalizers": [jobpods.FINALIZER] if tracked else [],
-        "annotations": {} if index is None else {jobpods.INDEX: str(index)},
+        "annotations": {} if index is None else {jobpods.INDEX: str(index), jobpods.FAILURES: str(failures)},
         **({"deletionTimestamp": LONG_AGO} if deleting else {}),
     }
     return {
@@ -88,6 +90,26 @@ VERDICTS = {
     "every index": (
         {"completions": 2, "completionMode": "Indexed"}, {"completedIndexes": "1"},
         [pod("a", "Succeeded", index=0)], "CompletionsReached",
+    ),
+    "enough by its policy": (
+        {"completions": 3, "completionMode": "Indexed", "successPolicy": {"rules": [{"succeededIndexes": "1-2"}]}},
+        {"completedIndexes": "1,2"}, [pod("a", index=0)], "SuccessPolicy",
+    ),
+    "enough in number": (
+        {"completions": 3, "completionMode": "Indexed", "successPolicy": {"rules": [{"succeededCount": 2}]}},
+        {"completedIndexes": "1"}, [], None,
+    ),
+    "an index that failed for good": (
+        {"completions": 2, "completionMode": "Indexed", "backoffLimitPerIndex": 0}, {"completedIndexes": "1"},
+        [pod("a", "Failed", index=0)], "FailedIndexes",
+    ),
+    "while others go on": (
+        {"completions": 2, "completionMode": "Indexed", "backoffLimitPerIndex": 0}, {},
+        [pod("a", "Failed", index=0)], None,
+    ),
+    "too many of them": (
+        {"completions": 3, "completionMode": "Indexed", "backoffLimitPerIndex": 0, "maxFailedIndexes": 1},
+        {"failedIndexes": "1"}, [pod("a", "Failed", index=0)], "MaxFailedIndexesExceeded",
     ),
     "no completions wanted": ({"completions": 0}, {}, [], "CompletionsReached"),
     "failures up to the limit": ({"backoffLimit": 1}, {}, [pod("a", "Failed")], None),
@@ -173,6 +195,22 @@ def test_free_indexes_are_filled_and_doubles_go():
     assert [jobpods.index_of(body) for body in planned.create] == [0, 3]
     doubles = [pod("a", index=2), pod("b", index=2)]
     assert names(jobs.plan(owner, doubles, jobs.tally(owner, doubles, ()), now=NOW).delete) == ["a"]
+
+
+def test_an_index_has_failures_of_its_own():
+    spec = {"completions": 4, "parallelism": 4, "completionMode": "Indexed", "backoffLimitPerIndex": 1}
+    pods = [
+        pod("a", "Failed", index=0),
+        pod("b", "Failed", index=1, failures=1),
+        pod("c", "Failed", index=2, ended="2026-01-01T00:59:57Z"),
+    ]
+    owner = job(status={"failedIndexes": "1"}, **spec)
+    planned = jobs.plan(owner, pods, jobs.tally(owner, pods, ()), now=NOW)
+    made = [(jobpods.index_of(body), jobpods.failures(body)) for body in planned.create]
+    assert made == [(0, 1), (3, 0)]
+    assert planned.again == 7
+    first, _ = step(job(**spec), pods)
+    assert first["failedIndexes"] == "1"
 
 
 def test_a_pod_knows_its_index():

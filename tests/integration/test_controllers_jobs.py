@@ -175,3 +175,18 @@ async def test_no_pod_is_counted_twice_or_lost_when_controllers_die(admin, confi
     # one whose creation was under way at a kill is too many, and may succeed before it is deleted
     assert found["status"]["succeeded"] == len(left) >= completions, f"seed {seed}"
     assert not found["status"].get("failed")
+
+
+async def test_an_index_that_fails_doesnt_keep_the_others_from_succeeding(admin, controllers, namespace):
+    spec = {"completions": 3, "parallelism": 3, "completionMode": "Indexed", "backoffLimitPerIndex": 0}
+    await admin.create(kinds.JOB, job(namespace, **spec))
+
+    async def failed():
+        for pod in await pods(admin, namespace):
+            if jobpods.phase(pod) == "Pending":
+                await end(admin, pod, "Failed" if jobpods.index_of(pod) == 1 else "Succeeded")
+        return await over(admin, namespace, "Failed")
+
+    status = (await eventually(failed))["status"]
+    assert (status["completedIndexes"], status["failedIndexes"]) == ("0,2", "1")
+    assert meta.condition({"status": status}, "Failed")["reason"] == "FailedIndexes"
