@@ -30,7 +30,10 @@ class Backoff:
         entry = self._entries.get(key)
         if entry is None or since - entry.updated > 2 * self._longest:
             return 0.0
-        return max(0.0, entry.delay - (self._clock() - since))
+        passed = self._clock() - since
+        return (
+            max(0.0, entry.delay - passed) if passed >= 0 else 0.0
+        )  # the clock was set back: nobody knows how long ago
 
     def failed(self, key: str, since: float) -> None:
         """Another try follows a failure at `since`: the one after it waits twice as long."""

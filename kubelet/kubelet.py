@@ -92,6 +92,7 @@ class Kubelet:
             settings,
             current=lambda: nodes.get(settings.node_name),
             problem=lambda: ", ".join(filter(None, (pleg.problem, network.problem))),
+            record=lambda reason, text: recorder.event(_node_reference(node), "Normal", reason, text),
         )
         parts = await self._parts(stack, group, client, runtime, workers, recorder, own_pods, services, nodes)
         parts.network_ready = lambda: network.ready

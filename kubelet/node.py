@@ -33,6 +33,18 @@ PIDS_AVAILABLE_SHARE_MIN = 0.05
 HOST_NAME_LABEL = "kubernetes.io/hostname"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 REGISTER_RETRY_SECONDS_MAX = 7.0
+TURNS = {
+    ("Ready", "True"): "NodeReady",
+    ("Ready", "False"): "NodeNotReady",
+    ("MemoryPressure", "True"): "NodeHasInsufficientMemory",
+    ("MemoryPressure", "False"): "NodeHasSufficientMemory",
+    ("DiskPressure", "True"): "NodeHasDiskPressure",
+    ("DiskPressure", "False"): "NodeHasNoDiskPressure",
+    ("PIDPressure", "True"): "NodeHasInsufficientPID",
+    ("PIDPressure", "False"): "NodeHasSufficientPID",
+}
+ENGINE_SECONDS = 5.0  # the node's state is told also while its Docker hangs
+SETTLE_SECONDS = 5.0  # a kubelet that starts has this long to be ready before it says that it isn't
 
 
 def architecture() -> str:
@@ -158,12 +170,14 @@ class NodeReporter:
         *,
         current: Callable[[], JSON | None],
         problem: Callable[[], str],
+        record: Callable[[str, str], None],
     ) -> None:
         self._client = client
         self._engine = engine
         self._settings = settings
         self._current = current
         self._problem = problem
+        self._record = record  # of an event: reason, message
         self._changed = asyncio.Event()
         self._reported_at = 0.0
         self._runtime: JSON = {"version": "", "images": []}  # as of the last time Docker answered
@@ -199,6 +213,10 @@ class NodeReporter:
     async def run(self) -> None:
         """Until cancelled: report every few seconds what changed, every few minutes anyway."""
         loop = asyncio.get_running_loop()
+        settled = loop.time() + SETTLE_SECONDS
+        while self._problem() and loop.time() < settled:
+            self._changed.clear()
+            await self._wait(settled - loop.time())
         while True:
             self._changed.clear()
             try:
@@ -208,11 +226,15 @@ class NodeReporter:
                 await self.register()
             except (errors.StatusError, Unreachable, EngineError, OSError) as error:
                 log.warning("node status: %s", error)
-            try:
-                async with asyncio.timeout(self._settings.node_status_update_seconds):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            await self._wait(self._settings.node_status_update_seconds)
+
+    async def _wait(self, seconds: float) -> None:
+        """Until something changed, or for so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
 
     async def _report(self, now: float) -> None:
         node = self._current() or await self._client.get(kinds.NODE, self._settings.node_name)
@@ -230,12 +252,14 @@ class NodeReporter:
             subresource="status",
         )
         self._reported_at = now
+        for reason in turns(old.get("conditions") or [], new["conditions"]):
+            self._record(reason, f"Node {self._settings.node_name} status is now: {reason}")
 
     async def _status(self, old: JSON) -> JSON:
         settings = self._settings
         whole = capacity(settings)
         try:
-            version = (await self._engine.call("GET", "/version"))["Version"]
+            version = (await self._engine.call("GET", "/version", timeout_seconds=ENGINE_SECONDS))["Version"]
             self._runtime = {"version": version, "images": await self._images()}
         except EngineError as error:
             log.warning("node status: %s", error)
@@ -252,13 +276,20 @@ class NodeReporter:
         }
 
     async def _images(self) -> list[JSON]:
-        listed = await self._engine.call("GET", "/images/json") or []
+        listed = await self._engine.call("GET", "/images/json", timeout_seconds=ENGINE_SECONDS) or []
         shown = []
         for image in sorted(listed, key=lambda i: int(i["Size"]), reverse=True):
             references = [*(image.get("RepoDigests") or []), *(image.get("RepoTags") or [])]
             if names := [name for name in references if "<none>" not in name]:
                 shown.append({"names": names, "sizeBytes": image["Size"]})
         return shown[:IMAGES_SHOWN_MAX]
+
+
+def turns(old: list[JSON], new: list[JSON]) -> list[str]:
+    """Reasons of the events that tell which conditions have turned, as upstream names them."""
+    before = {(condition["type"], condition["status"]) for condition in old}
+    now = [(condition["type"], condition["status"]) for condition in new]
+    return [TURNS[each] for each in now if each in TURNS and each not in before]
 
 
 def _differs(old: JSON, new: JSON) -> bool:

@@ -6,6 +6,7 @@ states of all containers every few seconds: cheap, and nothing stays unnoticed f
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from .engine import Engine, EngineError
@@ -16,6 +17,8 @@ from .runtime import Runtime
 log = logging.getLogger(__name__)
 
 RELIST_SECONDS = 10.0
+RELIST_TIMEOUT_SECONDS = 10.0  # a Docker that hangs takes the request and never answers
+DOWN_SECONDS = 30.0  # of silence make the node not ready, as upstream: a daemon that restarts is back long before
 RECONNECT_SECONDS = 1.0
 EVENTS = ["start", "die", "oom"]
 
@@ -24,13 +27,21 @@ class Pleg:
     """Calls `changed` with the UID of a pod whose containers changed."""
 
     def __init__(
-        self, engine: Engine, runtime: Runtime, changed: Callable[[str], None], *, turned: Callable[[], None]
+        self,
+        engine: Engine,
+        runtime: Runtime,
+        changed: Callable[[str], None],
+        *,
+        turned: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._runtime = runtime
         self._changed = changed
+        self._clock = clock
         self._turned = turned  # called when Docker begins or ceases to answer
         self._states: dict[str, tuple[str, str]] = {}
+        self._answered_at: float | None = None
         self.healthy = False
 
     @property
@@ -59,16 +70,19 @@ class Pleg:
     async def _relist_forever(self) -> None:
         while True:
             try:
-                await self.relist()
-                if not self.healthy:
-                    self.healthy = True
-                    self._turned()
-            except EngineError as error:
-                if self.healthy:
-                    log.warning("docker does not answer: %s", error)
-                    self.healthy = False
-                    self._turned()
-            await asyncio.sleep(RELIST_SECONDS)
+                async with asyncio.timeout(RELIST_TIMEOUT_SECONDS):
+                    await self.relist()
+                self._answered_at, pause = self._clock(), RELIST_SECONDS
+            except (EngineError, TimeoutError) as error:
+                text = str(error) or f"nothing within {RELIST_TIMEOUT_SECONDS:.0f} s"
+                log.warning("docker does not answer: %s", text)
+                pause = RECONNECT_SECONDS
+            since = self._answered_at
+            healthy = since is not None and self._clock() - since < DOWN_SECONDS
+            if healthy is not self.healthy:
+                self.healthy = healthy
+                self._turned()
+            await asyncio.sleep(pause)
 
     async def relist(self) -> None:
         """Compare with the last listing."""

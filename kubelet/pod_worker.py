@@ -233,7 +233,7 @@ class PodWorker:
         """Carry out a plan; False when nothing of it could be done."""
         parts, pod = self._parts, self.pod
         await asyncio.gather(*(parts.runtime.engine.remove(run.id) for run in actions.discard))
-        await asyncio.gather(*(self._kill(kill, Grace(self._spec_grace(), parts.clock)) for kill in actions.kill))
+        await asyncio.gather(*(self._kill(kill, Grace(self._spec_grace())) for kill in actions.kill))
         if not actions.create_sandbox and not actions.start:
             return bool(actions.kill)
         if actions.create_sandbox and not pod["spec"].get("hostNetwork") and not parts.network_ready():
@@ -278,7 +278,7 @@ class PodWorker:
 
     async def _finish(self) -> None:
         """The pod's work is done: stop what is left, keep the containers for their logs until it is deleted."""
-        state = await self._stop_all(Grace(self._spec_grace(), self._parts.clock))
+        state = await self._stop_all(Grace(self._spec_grace()))
         ips = self._ips(state)
         for sandbox in state.sandboxes:
             await self._parts.runtime.remove_sandbox(sandbox)
@@ -300,7 +300,7 @@ class PodWorker:
     async def _terminate(self) -> None:
         parts = self._parts
         if self._grace is None:
-            self._grace = Grace(self._grace_seconds(), parts.clock)
+            self._grace = Grace(self._grace_seconds())
         state = await self._stop_all(self._grace)
         parts.probes.stop(self.uid)
         ips = self._ips(state)

@@ -132,6 +132,7 @@ class Probes:
             failure_threshold=probe.get("failureThreshold") or 3,
         )
         age = meta.parse_time(meta.now()).timestamp() - meta.parse_time(run.started_at).timestamp()
+        age = max(0.0, age)  # a clock that was set back must not hold probes off
         await asyncio.sleep(max(0.0, float(probe.get("initialDelaySeconds") or 0) - age))
         if age > period:
             await asyncio.sleep(random.uniform(0, period))  # a kubelet that restarts does not ask all at once

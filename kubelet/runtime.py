@@ -6,6 +6,7 @@ What has to be done is decided elsewhere (`plan`); what a container looks like i
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,9 +193,12 @@ class Runtime:
 
 
 class Grace:
-    """A pod's time to stop in. A second deletion may shorten it while containers are being waited for."""
+    """A pod's time to stop in. A second deletion may shorten it while containers are being waited for.
 
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+    Its clock can't be set: one that jumps would kill at once, or let a pod hang on.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.deadline = clock() + seconds
         self._changed = asyncio.Event()
