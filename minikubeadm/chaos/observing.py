@@ -37,14 +37,16 @@ async def look(client: Client, before: Snapshot) -> Snapshot:
     """Ask for readiness, nodes and pods; never raises for an API server that is in trouble."""
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            if problem := await api.ready(client):
-                failed = ", ".join(line for line in problem.splitlines() if line.startswith("[-]"))
-                return Snapshot(failed or problem, before.nodes, before.pods)
+            problem = await api.ready(client)
             nodes = await client.list(kinds.NODE)
             pods = await client.list(kinds.POD)
     except (errors.StatusError, Unreachable, TimeoutError) as error:
-        first = (str(error) or f"no answer within {LOOK_SECONDS:.0f} s").splitlines()[0]
-        return Snapshot(first, before.nodes, before.pods)
+        problem = str(error) or f"no answer within {LOOK_SECONDS:.0f} s"
+    if problem:
+        lines = problem.splitlines()  # of /readyz?verbose, or of an error
+        return Snapshot(
+            ", ".join(line for line in lines if line.startswith("[-]")) or lines[0], before.nodes, before.pods
+        )
     return Snapshot(
         "",
         {meta.name(node): trouble(node) for node in nodes["items"]},
