@@ -9,7 +9,7 @@ MINUTES ?= 60
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .DEFAULT_GOAL := help
 
-.PHONY: help install venv images check format unit integration e2e test demo demo-down fresh bench bundle vagrant-check soak clean
+.PHONY: help install venv images check format unit integration e2e test demo monitoring demo-down fresh bench bundle vagrant-check soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,13 @@ test: ## everything, from a fresh machine on
 
 demo: images ## a cluster of three nodes with a Service, shown
 	@$(PYTHON) deploy/demo.py --name $(CLUSTER)
+
+monitoring: images ## Prometheus in the cluster CLUSTER, scraping every service (docs/monitoring.md)
+	@docker tag $$(jq -r .prometheus .build/images.json) mini-kubernetes/prometheus:latest
+	@$(PYTHON) -m minikubeadm cluster load-image mini-kubernetes/prometheus:latest --name $(CLUSTER)
+	@$(PYTHON) -m minikubeadm cluster kubeconfig --name $(CLUSTER) >.build/monitoring.conf
+	@export KUBECONFIG=.build/monitoring.conf KUBECTL=$$(deploy/kubectl.sh); \
+	    $$KUBECTL apply -k deploy/prometheus && $$KUBECTL -n monitoring rollout status deployment/prometheus --timeout=90s
 
 demo-down: ## remove the demo's cluster: containers, volumes, networks, routes
 	@deploy/demo-down.sh $(CLUSTER)

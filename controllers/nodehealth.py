@@ -102,13 +102,18 @@ def has_no_execute(node: JSON) -> bool:
     return any(_identity(each) in ours for each in node["spec"].get("taints") or ())
 
 
-def zone_states(nodes: Iterable[JSON], *, unhealthy_threshold: float) -> dict[str, str]:
-    """How each zone is. Partial disruption takes more than two nodes: two of three is not a zone's failure."""
+def zone_counts(nodes: Iterable[JSON]) -> dict[str, tuple[int, int]]:
+    """How many nodes of each zone are well, and how many not."""
     counts: dict[str, list[int]] = {}
     for node in nodes:
         count = counts.setdefault(zone(node), [0, 0])
         count[ready(node) != "True"] += 1
-    return {name: _state(*count, threshold=unhealthy_threshold) for name, count in counts.items()}
+    return {name: (well, ill) for name, (well, ill) in counts.items()}
+
+
+def zone_states(nodes: Iterable[JSON], *, unhealthy_threshold: float) -> dict[str, str]:
+    """How each zone is. Partial disruption takes more than two nodes: two of three is not a zone's failure."""
+    return {name: _state(*count, threshold=unhealthy_threshold) for name, count in zone_counts(nodes).items()}
 
 
 def _state(well: int, ill: int, *, threshold: float) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from apimachinery import errors, kinds, meta
 from componentbase import defaults
+from componentbase.metrics import METRICS
 from controllers import nodehealth
 from controllers.context import Context
 from controllers.nodehealth import Bucket
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
 WORKERS = 8
+ZONE_SIZE = METRICS.gauge("node_collector_zone_size", "Number of registered nodes per zone.", ("zone",))
+UNHEALTHY = METRICS.gauge("node_collector_unhealthy_nodes_in_zone", "Number of not Ready nodes per zone.", ("zone",))
 
 
 class NodeLifecycleController:
@@ -84,6 +87,11 @@ class NodeLifecycleController:
 
     def _update_zones(self, nodes: list[JSON]) -> None:
         options = self._context.options
+        ZONE_SIZE.clear()
+        UNHEALTHY.clear()
+        for name, (well, ill) in nodehealth.zone_counts(nodes).items():
+            ZONE_SIZE.labels(name).set(well + ill)
+            UNHEALTHY.labels(name).set(ill)
         states = nodehealth.zone_states(nodes, unhealthy_threshold=options.unhealthy_zone_threshold)
         if states != self._states:
             log.info("zones: %s", states)

@@ -184,6 +184,7 @@ def plan() -> dict[str, str]:
     machine = digest(DEPLOY / "machine")
     node = digest(DEPLOY / "node", DEPLOY / "systemd", *pinned, sources, machine, pause, demo, redis, dns)
     tags = {"pause": pause, "demo": demo, "redis": redis, "dns": dns, "machine": machine, "node": node}
+    tags["prometheus"] = digest(DEPLOY / "prometheus/Dockerfile")
     tags["registry"] = digest(DEPLOY / "registry")
     return {name: f"{PREFIX}/{name}:{tag}" for name, tag in tags.items()}
 
@@ -219,6 +220,7 @@ def build_missing(images: dict[str, str]) -> None:
         step("pause", {})
         step("demo", {})
         step("redis", {})
+        step("prometheus", {})
         step("registry", {})
         requirements = write_requirements(BUILD / "requirements-dns.txt", DNS_REQUIREMENTS)
         packages = {f"packages/{package}": ROOT / package for package in DNS_PACKAGES}

@@ -17,6 +17,7 @@ import aiohttp
 from yarl import URL
 
 from componentbase import defaults
+from componentbase.metrics import METRICS
 from kubeclient.config import ClientConfig
 from kubeclient.errors import ConfigError, Unreachable
 
@@ -25,6 +26,11 @@ REQUEST_TIMEOUT_SECONDS = 60.0
 CONNECT_TIMEOUT_SECONDS = 10.0
 MAX_CONNECTIONS = 512
 READ_BUFFER_BYTES = 1 << 20
+REQUESTS = METRICS.counter(
+    "rest_client_requests_total",
+    "Number of HTTP requests, by status code, method and host.",
+    ("code", "method", "host"),
+)
 _NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -33,6 +39,7 @@ class Transport:
 
     def __init__(self, config: ClientConfig, user_agent: str) -> None:
         self._config = config
+        self._host = config.server.partition("://")[2]
         self._agent = f"{user_agent}/{defaults.GIT_VERSION} ({defaults.DISTRIBUTION})"
         self._session: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | bool = True
@@ -71,7 +78,7 @@ class Transport:
         session = self._opened()
         timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_TIMEOUT_SECONDS)
         try:
-            return await session.request(
+            response = await session.request(
                 method,
                 URL(self._config.server + target, encoded=True),
                 data=body,
@@ -82,7 +89,10 @@ class Transport:
                 allow_redirects=False,
             )
         except _NETWORK_ERRORS as error:
+            REQUESTS.labels("<error>", method, self._host).inc()
             raise self.unreachable(method, target, error) from error
+        REQUESTS.labels(response.status, method, self._host).inc()
+        return response
 
     async def websocket(self, target: str, *, protocols: tuple[str, ...]) -> aiohttp.ClientWebSocketResponse[bool]:
         """Open a WebSocket. Raises aiohttp.WSServerHandshakeError when the server answers otherwise."""

@@ -22,6 +22,7 @@ _CONTROL_PLANE_PORTS = (
     defaults.SCHEDULER_PORT,
     defaults.ETCD_CLIENT_PORT,
     defaults.ETCD_PEER_PORT,
+    defaults.ETCD_METRICS_PORT,
 )
 
 

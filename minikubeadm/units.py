@@ -79,6 +79,8 @@ def etcd(node: NodeConfiguration, *, joining: str = "") -> Unit:
         "initial-cluster-state": "existing" if joining else "new",
         "heartbeat-interval": "200",  # members on one loaded machine shall not take each other for dead
         "election-timeout": "2000",
+        # for Prometheus, which must not hold a certificate that could read every Secret
+        "listen-metrics-urls": f"http://127.0.0.1:{defaults.ETCD_METRICS_PORT},http://{node.ip}:{defaults.ETCD_METRICS_PORT}",
         "client-cert-auth": "true",
         "cert-file": f"{_PKI}/etcd/server.crt",
         "key-file": f"{_PKI}/etcd/server.key",
@@ -137,7 +139,7 @@ def controller_manager(cluster: ClusterConfiguration) -> Unit:
         "kubeconfig": kubeconfig,
         "authentication-kubeconfig": kubeconfig,
         "authorization-kubeconfig": kubeconfig,
-        "bind-address": "127.0.0.1",
+        "bind-address": "0.0.0.0",  # with TLS; /metrics asks the API server who may (docs/monitoring.md)
         "leader-elect": "true",
         "allocate-node-cidrs": "true",
         "cluster-cidr": cluster.pod_cidr,
@@ -157,7 +159,7 @@ def controller_manager(cluster: ClusterConfiguration) -> Unit:
 
 def scheduler() -> Unit:
     """The scheduler."""
-    flags = {"kubeconfig": f"{_KUBERNETES}/scheduler.conf", "bind-address": "127.0.0.1", "leader-elect": "true"}
+    flags = {"kubeconfig": f"{_KUBERNETES}/scheduler.conf", "bind-address": "0.0.0.0", "leader-elect": "true"}
     return Unit("mini-scheduler", "scheduler", _python("scheduler"), flags, ("mini-apiserver.service",))
 
 
@@ -188,6 +190,7 @@ def proxy(cluster: ClusterConfiguration, node: NodeConfiguration) -> Unit:
         "kubeconfig": f"{_KUBERNETES}/proxy.conf",
         "hostname-override": node.name,
         "cluster-cidr": cluster.pod_cidr,
+        "metrics-bind-address": "0.0.0.0",
     }
     return Unit("mini-proxy", "proxy", _python("proxy"), flags, ("mini-apiserver.service",))
 

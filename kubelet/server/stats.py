@@ -1,5 +1,6 @@
 """What pods and the node use: /stats/summary, and the same as /metrics/resource, read from cgroups and /proc."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -66,27 +67,46 @@ def _machine() -> cgroupusage.GroupUsage:
     return cgroupusage.GroupUsage(busy * NANOSECONDS // 100, used, used)
 
 
+_CPU = "Cumulative CPU time consumed, in core-seconds."
+_MEMORY = "Current working set, in bytes."
+_FAMILIES = (  # name, type, help; as upstream's /metrics/resource and cAdvisor name them
+    ("node_cpu_usage_seconds_total", "counter", _CPU),
+    ("node_memory_working_set_bytes", "gauge", _MEMORY),
+    ("machine_cpu_cores", "gauge", "Number of logical CPU cores."),
+    ("machine_memory_bytes", "gauge", "Amount of memory installed on the machine."),
+    ("container_start_time_seconds", "gauge", "Start time of the container since unix epoch."),
+    ("container_cpu_usage_seconds_total", "counter", _CPU),
+    ("container_memory_usage_bytes", "gauge", "Current memory usage, page cache included."),
+    ("container_memory_working_set_bytes", "gauge", _MEMORY),
+    ("pod_cpu_usage_seconds_total", "counter", _CPU),
+    ("pod_memory_working_set_bytes", "gauge", _MEMORY),
+)
+
+
 def exposition(stats: JSON) -> str:
-    """The resource metrics that metrics-server reads."""
-    cpu = ["# TYPE container_cpu_usage_seconds_total counter"]
-    memory = ["# TYPE container_memory_working_set_bytes gauge"]
-    pod_cpu = ["# TYPE pod_cpu_usage_seconds_total counter"]
-    pod_memory = ["# TYPE pod_memory_working_set_bytes gauge"]
+    """The resource metrics that metrics-server reads, and those of cAdvisor's that we have."""
+    samples: dict[str, list[str]] = {name: [] for name, _, _ in _FAMILIES}
+
+    def add(kind: str, usage: JSON, labels: str = "") -> None:
+        seconds = usage["cpu"]["usageCoreNanoSeconds"] / NANOSECONDS
+        samples[f"{kind}_cpu_usage_seconds_total"].append(f"{labels} {seconds:.6f}")
+        samples[f"{kind}_memory_working_set_bytes"].append(f"{labels} {usage['memory']['workingSetBytes']}")
+
+    add("node", stats["node"])
+    samples["machine_cpu_cores"].append(f" {os.cpu_count() or 1}")
+    samples["machine_memory_bytes"].append(f" {memory_bytes()}")
     for pod in stats["pods"]:
         ref = pod["podRef"]
         where = f'namespace="{ref["namespace"]}",pod="{ref["name"]}"'
+        add("pod", pod, f"{{{where}}}")
         for container in pod["containers"]:
             labels = f'{{container="{container["name"]}",{where}}}'
-            seconds = container["cpu"]["usageCoreNanoSeconds"] / NANOSECONDS
-            cpu.append(f"container_cpu_usage_seconds_total{labels} {seconds:.6f}")
-            memory.append(f"container_memory_working_set_bytes{labels} {container['memory']['workingSetBytes']}")
-        pod_cpu.append(f"pod_cpu_usage_seconds_total{{{where}}} {pod['cpu']['usageCoreNanoSeconds'] / NANOSECONDS:.6f}")
-        pod_memory.append(f"pod_memory_working_set_bytes{{{where}}} {pod['memory']['workingSetBytes']}")
-    node = stats["node"]
-    lines = [
-        "# TYPE node_cpu_usage_seconds_total counter",
-        f"node_cpu_usage_seconds_total {node['cpu']['usageCoreNanoSeconds'] / NANOSECONDS:.6f}",
-        "# TYPE node_memory_working_set_bytes gauge",
-        f"node_memory_working_set_bytes {node['memory']['workingSetBytes']}",
-    ]
-    return "\n".join([*lines, *cpu, *memory, *pod_cpu, *pod_memory, ""])
+            add("container", container, labels)
+            samples["container_memory_usage_bytes"].append(f"{labels} {container['memory']['usageBytes']}")
+            if container["startTime"]:
+                started = meta.parse_time(container["startTime"]).timestamp()
+                samples["container_start_time_seconds"].append(f"{labels} {started:.3f}")
+    lines = []
+    for name, type_, text in _FAMILIES:
+        lines += [f"# HELP {name} {text}", f"# TYPE {name} {type_}", *(name + sample for sample in samples[name])]
+    return "\n".join([*lines, ""])

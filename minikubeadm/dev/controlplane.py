@@ -147,6 +147,7 @@ def commands(
                 "data-dir": f"{directory}/etcd",
                 **dict.fromkeys(("listen-client-urls", "advertise-client-urls"), etcd),
                 **dict.fromkeys(("listen-peer-urls", "initial-advertise-peer-urls"), peer),
+                "listen-metrics-urls": "",
                 "initial-cluster": f"{node.name}={peer}",
                 "heartbeat-interval": "10",  # alone, it is elected as soon as it stands
                 "election-timeout": "100",
@@ -172,10 +173,8 @@ def commands(
         if name not in OPTIONAL or name in services:
             program = (shutil.which("etcd") or "etcd",) if name == "etcd" else unit.program
             flags = {**unit.flags, **changes}.items()
-            moved = (
-                f"--{flag}={value.replace(defaults.KUBERNETES_DIRECTORY, str(directory))}" for flag, value in flags
-            )
-            told[name] = [*program, *moved]
+            moved = ((flag, value.replace(defaults.KUBERNETES_DIRECTORY, str(directory))) for flag, value in flags)
+            told[name] = [*program, *(f"--{flag}={value}" for flag, value in moved if value)]
     return told
 
 

@@ -4,6 +4,7 @@ import pytest
 from aiohttp import web
 
 from apimachinery import errors, kinds
+from componentbase.metrics import METRICS
 from kubeclient import rest
 from kubeclient.config import ClientConfig
 from kubeclient.errors import Unreachable
@@ -83,3 +84,18 @@ async def test_watch_raises_the_error_event(api, client):
     with pytest.raises(errors.Expired):
         async for _ in client.watch(kinds.CONFIG_MAP, resource_version="1"):
             pass
+
+
+async def test_requests_are_counted_by_code_and_those_without_an_answer_as_errors(api, client):
+    def counted(code, url):
+        name, labels = "rest_client_requests_total", {"code": code, "method": "GET", "host": url.partition("://")[2]}
+        return METRICS.registry.get_sample_value(name, labels)
+
+    await api.put("/api/v1/namespaces/default/configmaps/a", CONFIG_MAP)
+    await client.get(kinds.CONFIG_MAP, "a", namespace="default")
+    assert counted("200", api.url) == 1
+    nobody = "http://127.0.0.1:1"
+    async with Client(ClientConfig(server=nobody)) as lost:
+        with pytest.raises(Unreachable):
+            await lost.get(kinds.POD, "a", namespace="default")
+    assert counted("<error>", nobody) >= 1
