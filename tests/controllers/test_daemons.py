@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controllers import daemonpods, daemons
 from controllers.daemonpods import Fitness
@@ -154,3 +156,49 @@ def test_status():
         "numberAvailable": 1,
         "numberUnavailable": 1,
     }
+
+
+NODES = {name: RUN for name in "abcd"}
+KUBELET_OR_CONTROLLER = st.one_of(st.just("reconcile"), st.integers(0, 7))
+
+
+def play(update, found, steps):
+    """Reconcile and play kubelet as `steps` say, over pods by UID."""
+    number = 0
+    for step in steps:
+        names = sorted(found)
+        if step == "reconcile" or not names:
+            planned = daemons.plan(State(daemon_set(update), NODES, list(found.values()), "new", NOW))
+            for node_name in planned.create:
+                number += 1
+                (made,) = pods(f"{node_name}!")
+                made["metadata"] |= {"uid": f"new-{number}", "creationTimestamp": "2026-01-01T00:00:50Z"}
+                found[f"new-{number}"] = made
+            for each in planned.delete:
+                found[each["metadata"]["uid"]]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:59Z"
+        elif "deletionTimestamp" in found[names[step % len(names)]]["metadata"]:
+            del found[names[step % len(names)]]
+        else:
+            found[names[step % len(names)]]["status"]["conditions"] = [READY]
+        yield found
+
+
+@pytest.mark.parametrize(("surge", "unavailable"), [(0, 1), (0, 2), (1, 0), (2, 0)])
+@given(st.lists(KUBELET_OR_CONTROLLER, max_size=60))
+def test_an_update_keeps_its_bounds_and_ends(surge, unavailable, steps):
+    update = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
+    found = {each["metadata"]["uid"]: each for each in pods("ao bo co do")}
+
+    def up(each):
+        return bool(each["status"]["conditions"]) and "deletionTimestamp" not in each["metadata"]
+
+    for seen in play(update, found, steps):
+        served = {each["spec"]["nodeName"] for each in seen.values() if up(each)}
+        assert len(served) >= len(NODES) - unavailable
+        alive = [each["spec"]["nodeName"] for each in seen.values() if "deletionTimestamp" not in each["metadata"]]
+        assert len(alive) - len(set(alive)) <= surge
+        assert surge or len(seen) <= len(NODES), "never two on a node, ending ones included"
+    for _ in play(update, found, ["reconcile", *range(8)] * 12):
+        pass
+    assert sorted(each["spec"]["nodeName"] for each in found.values()) == sorted(NODES)
+    assert {each["metadata"]["labels"]["controller-revision-hash"] for each in found.values()} == {"new"}

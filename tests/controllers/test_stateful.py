@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controllers import stateful, statefulpods
 
@@ -170,3 +172,58 @@ def test_a_claim_that_goes_with_an_earlier_pod_is_stale():
     assert statefulpods.is_stale({"metadata": {"ownerReferences": [{"kind": "Pod", "name": "db-1"}]}}, "db-1")
     assert statefulpods.is_stale({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, "db-1")
     assert not statefulpods.is_stale({"metadata": {"ownerReferences": [{"kind": "StatefulSet"}]}}, "db-1")
+
+
+def play(owner, pods, steps):
+    """Reconcile and play kubelet as `steps` say, over pods by name."""
+    for step in steps:
+        names = sorted(pods)
+        if step == "reconcile" or not names:
+            planned = stateful.plan(owner, list(pods.values()), current=OLD, update=NEW, now=NOW)
+            for index, revision_ in planned.create:
+                name = f"db-{index}"
+                assert name not in pods, "an identity is never made while its last pod is there"
+                pods[name] = pod(f"{index}!{'o' if revision_ is OLD else ''}")
+            for each in planned.delete:
+                pods[each["metadata"]["name"]]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:59Z"
+        elif "deletionTimestamp" in pods[names[step % len(names)]]["metadata"]:
+            del pods[names[step % len(names)]]
+        else:
+            pods[names[step % len(names)]]["status"]["conditions"] = [READY]
+        yield pods
+
+
+def down(owner, pods):
+    up = [each for each in pods.values() if stateful._is_healthy(owner, each, now=NOW)]
+    return len(stateful.identities(owner)) - len(up)
+
+
+@given(
+    st.booleans(),
+    st.integers(1, 4),
+    st.sampled_from([1, 2]),
+    st.lists(st.one_of(st.just("reconcile"), st.integers(0, 5)), max_size=60),
+)
+def test_an_update_keeps_its_bound_and_ends(parallel, replicas, unavailable, steps):
+    update = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": unavailable}}
+    owner = stateful_set(replicas, parallel=parallel, update=update)
+    pods = {f"db-{index}": pod(f"{index}o") for index in range(replicas)}
+    for seen in play(owner, pods, steps):
+        assert down(owner, seen) <= unavailable
+    for _ in play(owner, pods, ["reconcile", 0, "reconcile", 1, "reconcile", 2, "reconcile", 3] * replicas * 4):
+        pass
+    labels = {each["metadata"]["labels"]["controller-revision-hash"] for each in pods.values()}
+    assert (len(pods), labels, down(owner, pods)) == (replicas, {"db-new"}, 0)
+
+
+@given(st.booleans(), st.lists(st.one_of(st.just("reconcile"), st.integers(0, 5)), max_size=40))
+def test_in_order_no_pod_is_made_before_all_lower_ones_are_ready(parallel, steps):
+    owner = stateful_set(4, parallel=parallel)
+    pods = {}
+    for seen in play(owner, pods, steps):
+        sick = [each for each in seen.values() if not stateful._is_healthy(owner, each, now=NOW)]
+        assert parallel or len(sick) <= 1
+    for _ in play(owner, pods, ["reconcile", 0, "reconcile", 1, "reconcile", 2, "reconcile", 3] * 8):
+        pass
+    assert sorted(pods) == ["db-0", "db-1", "db-2", "db-3"]
+    assert down(owner, pods) == 0
