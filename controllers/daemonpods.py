@@ -6,8 +6,8 @@ The scheduler binds it like any other pod: a node affinity for the node's name s
 from dataclasses import dataclass
 from typing import Any
 
-from apimachinery import labels, meta
-from controllers import history, nodehealth, objects, replicas
+from apimachinery import meta, placement
+from controllers import history, objects, replicas
 
 JSON = dict[str, Any]
 GENERATION_ANNOTATION = "deprecated.daemonset.template.generation"
@@ -78,32 +78,9 @@ def node_of(pod: JSON) -> str:
 def fitness(daemon_set: JSON, node: JSON) -> Fitness:
     """Whether the node is one of the DaemonSet's: by name, selector, affinity and taints."""
     spec = daemon_set["spec"]["template"]["spec"]
-    if spec.get("nodeName") not in (None, "", meta.name(node)) or not _is_selected(spec, node):
+    if spec.get("nodeName") not in (None, "", meta.name(node)) or not placement.selects_node(spec, node):
         return Fitness(run=False, stay=False)
     accepted = tolerations(daemon_set)
     taints = (node.get("spec") or {}).get("taints") or ()
-    refused = {each["effect"] for each in taints if not any(nodehealth.tolerates(one, each) for one in accepted)}
+    refused = {each["effect"] for each in taints if not any(placement.tolerates(one, each) for one in accepted)}
     return Fitness(run=not refused & {"NoSchedule", "NoExecute"}, stay="NoExecute" not in refused)
-
-
-def _is_selected(spec: JSON, node: JSON) -> bool:
-    present = meta.labels(node)
-    if any(present.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
-        return False
-    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    return required is None or any(_matches(term, node) for term in required.get("nodeSelectorTerms") or ())
-
-
-def _matches(term: JSON, node: JSON) -> bool:
-    """A term without expressions matches nothing."""
-    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
-    named = {_NAME_FIELD: meta.name(node)}
-    return bool(expressions or fields) and (
-        all(_requires(each).matches(meta.labels(node)) for each in expressions)
-        and all(_requires(each).matches(named) for each in fields)
-    )
-
-
-def _requires(expression: JSON) -> labels.Requirement:
-    return labels.Requirement(expression["key"], expression["operator"], tuple(expression.get("values") or ()))

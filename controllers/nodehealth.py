@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apimachinery import meta
+from apimachinery.placement import tolerates
 
 JSON = dict[str, Any]
 NOT_READY = "node.kubernetes.io/not-ready"
@@ -142,17 +143,6 @@ class Bucket:
 
 def _identity(taint: JSON) -> tuple[str, str]:
     return taint["key"], taint["effect"]
-
-
-def tolerates(toleration: JSON, taint: JSON) -> bool:
-    """Whether a toleration matches a taint (API docs, Toleration)."""
-    if toleration.get("effect") and toleration["effect"] != taint["effect"]:
-        return False
-    if toleration.get("key") and toleration["key"] != taint["key"]:
-        return False
-    if (toleration.get("operator") or "Equal") == "Exists":
-        return True
-    return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
 
 
 def toleration_seconds(pod: JSON, no_execute: Sequence[JSON]) -> float | None:

@@ -8,23 +8,13 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
-from apimachinery import meta, quantity
+from apimachinery import placement, quantity
 
 from .container_config import effective_security
 from .plan import all_containers
 from .resources import pod_requests
 
 JSON = dict[str, Any]
-
-_OPERATORS = {
-    "In": lambda value, values: value in values,
-    "NotIn": lambda value, values: value not in values,
-    "Exists": lambda value, values: value is not None,
-    "DoesNotExist": lambda value, values: value is None,
-    "Gt": lambda value, values: value is not None and int(value) > int(values[0]),
-    "Lt": lambda value, values: value is not None and int(value) < int(values[0]),
-}
-
 
 # Sysctls by the namespace that keeps them from other pods; those that are safe are allowed everywhere.
 SAFE_SYSCTLS = (
@@ -56,7 +46,7 @@ def check(
         return "SysctlForbidden", f"forbidden sysctl: {refusal}"
     if not apparmor and any(_armored(pod, container) for container in all_containers(pod["spec"])):
         return "AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"
-    if not matches_node(pod["spec"], node):
+    if not placement.selects_node(pod["spec"], node):
         return "NodeAffinity", "Predicate NodeAffinity failed"
     allocatable = (node.get("status") or {}).get("allocatable") or {}
     placed = list(others)
@@ -93,31 +83,3 @@ def _sysctls(spec: JSON, allowed: list[str]) -> str | None:
 def _armored(pod: JSON, container: JSON) -> bool:
     profile = (effective_security(pod, container).get("appArmorProfile") or {}).get("type", "Unconfined")
     return bool(profile != "Unconfined")
-
-
-def matches_node(spec: JSON, node: JSON) -> bool:
-    """nodeSelector and required node affinity."""
-    labels = meta.labels(node)
-    if any(labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
-        return False
-    affinity = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    )
-    if not affinity:
-        return True
-    return any(_term(term, node) for term in affinity.get("nodeSelectorTerms") or [])
-
-
-def _term(term: JSON, node: JSON) -> bool:
-    expressions, fields = term.get("matchExpressions") or [], term.get("matchFields") or []
-    if not expressions and not fields:
-        return False
-    labels, names = meta.labels(node), {"metadata.name": meta.name(node)}
-    try:
-        return all(
-            _OPERATORS[e["operator"]](table.get(e["key"]), e.get("values") or [])
-            for table, group in ((labels, expressions), (names, fields))
-            for e in group
-        )
-    except (KeyError, ValueError):
-        return False

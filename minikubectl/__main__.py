@@ -7,7 +7,7 @@ from minikubectl.cli import cli
 
 COMMANDS: Final = (
     *("getting", "describing", "applying", "diffing", "creating", "editing", "deleting", "scaling", "rollouts"),
-    *("labelling", "setting", "nodes", "waiting", "logs", "executing"),
+    *("labelling", "setting", "nodes", "why", "waiting", "logs", "executing"),
     *("observing", "explaining", "discovering", "configuring"),
 )
 

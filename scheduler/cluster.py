@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from apimachinery import meta
 from apimachinery.meta import JSON
-from scheduler.podinfo import CPU, EPHEMERAL, MEMORY, PODS, HostPort, PodInfo, amount
+from apimachinery.placement import HostPort, amount
+from scheduler.podinfo import CPU, EPHEMERAL, MEMORY, PODS, PodInfo
 from scheduler.volumes import Volumes
 
 Bools = NDArray[np.bool_]

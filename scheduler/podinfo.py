@@ -7,36 +7,20 @@ names pods that are alike to the selectors of others: same namespace, labels and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
-from apimachinery import meta, quantity
+from apimachinery import meta
 from apimachinery.meta import JSON
+from apimachinery.placement import HostPort, effective_requests, host_ports
 from apimachinery.volumes import claims_of
 
 CPU, MEMORY, EPHEMERAL, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 # What a container that requests nothing is taken to use when nodes are scored (upstream's non-zero defaults).
 UNREQUESTED_CPU_MILLI, UNREQUESTED_MEMORY_BYTES = 100, 200 * 1024 * 1024
-
-
-class HostPort(NamedTuple):
-    """A port that the pod takes on its node; address 0.0.0.0 clashes with every address."""
-
-    address: str
-    protocol: str
-    port: int
-
-    def clashes(self, other: HostPort) -> bool:
-        """Says whether both cannot be bound on one node."""
-        return (
-            self.port == other.port
-            and self.protocol == other.protocol
-            and (self.address == other.address or "0.0.0.0" in (self.address, other.address))
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,49 +51,6 @@ class PodInfo:
     class_key: bytes
 
 
-@lru_cache(maxsize=4096)
-def amount(resource: str, text: str) -> int:
-    """A request as an integer: cpu in milli, everything else in whole units, rounded up."""
-    return quantity.milli(text) if resource == CPU else quantity.value(text)
-
-
-def _requests(container: JSON) -> dict[str, int]:
-    listed = (container.get("resources") or {}).get("requests") or {}
-    return {name: amount(name, str(value)) for name, value in listed.items()}
-
-
-def _add(left: dict[str, int], right: Mapping[str, int]) -> dict[str, int]:
-    return {name: left.get(name, 0) + right.get(name, 0) for name in left.keys() | right.keys()}
-
-
-def _larger(left: dict[str, int], right: Mapping[str, int]) -> dict[str, int]:
-    return {name: max(left.get(name, 0), right.get(name, 0)) for name in left.keys() | right.keys()}
-
-
-def effective_requests(spec: JSON) -> dict[str, int]:
-    """What a node must have free for the pod.
-
-    Init containers run one after another beside the sidecars started before them, then all app containers run
-    together with all sidecars (the rule of KEP-753). Requests at pod level win over the sum of the containers.
-    """
-    running: dict[str, int] = {}
-    for container in spec.get("containers") or ():
-        running = _add(running, _requests(container))
-    sidecars: dict[str, int] = {}
-    starting: dict[str, int] = {}
-    for container in spec.get("initContainers") or ():
-        if container.get("restartPolicy") == "Always":
-            sidecars = _add(sidecars, _requests(container))
-            starting = _larger(starting, sidecars)
-        else:
-            starting = _larger(starting, _add(sidecars, _requests(container)))
-    total = _larger(_add(running, sidecars), starting)
-    total.update(_requests(spec))
-    for name, value in (spec.get("overhead") or {}).items():
-        total[name] = total.get(name, 0) + amount(name, str(value))
-    return total
-
-
 def _scored(spec: JSON, requests: Mapping[str, int]) -> tuple[int, int]:
     cpu, memory = requests.get(CPU, 0), requests.get(MEMORY, 0)
     for container in spec.get("containers") or ():
@@ -117,15 +58,6 @@ def _scored(spec: JSON, requests: Mapping[str, int]) -> tuple[int, int]:
         cpu += 0 if CPU in listed else UNREQUESTED_CPU_MILLI
         memory += 0 if MEMORY in listed else UNREQUESTED_MEMORY_BYTES
     return cpu, memory
-
-
-def _ports(containers: Iterable[JSON]) -> tuple[HostPort, ...]:
-    return tuple(
-        HostPort(port.get("hostIP") or "0.0.0.0", port.get("protocol") or "TCP", port["hostPort"])
-        for container in containers
-        for port in container.get("ports") or ()
-        if port.get("hostPort")
-    )
 
 
 def pod_info(pod: JSON) -> PodInfo:
@@ -136,7 +68,7 @@ def pod_info(pod: JSON) -> PodInfo:
     node_affinity = affinity.get("nodeAffinity") or {}
     required = node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
     terms = tuple(required.get("nodeSelectorTerms") or ()) if required else None
-    ports = _ports(spec.get("containers") or ())
+    ports = host_ports(spec.get("containers") or ())
     tolerations = tuple(spec.get("tolerations") or ())
     selector = spec.get("nodeSelector") or {}
     return PodInfo(

@@ -9,6 +9,7 @@ from collections import Counter
 
 import numpy as np
 
+from apimachinery import placement
 from apimachinery.meta import JSON
 from scheduler.cluster import Bools, Cluster, Taint
 from scheduler.framework import Plugin, Rows, Scores, normalised
@@ -20,13 +21,7 @@ _HARD = ("NoSchedule", "NoExecute")
 def tolerated(taint: Taint, toleration: JSON) -> bool:
     """Whether one toleration (of a PodSpec) tolerates one taint: an empty key or effect matches all."""
     key, value, effect = taint
-    if toleration.get("effect") and toleration["effect"] != effect:
-        return False
-    if toleration.get("key") and toleration["key"] != key:
-        return False
-    if toleration.get("operator") == "Exists":
-        return True
-    return bool(toleration.get("key")) and (toleration.get("value") or "") == value
+    return placement.tolerates(toleration, {"key": key, "value": value, "effect": effect})
 
 
 class TaintToleration(Plugin):

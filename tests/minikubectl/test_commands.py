@@ -1,5 +1,6 @@
 """minikubectl against a real API server: output, messages and exit codes as kubectl's."""
 
+import json
 import os
 import subprocess
 import sys
@@ -227,6 +228,35 @@ def test_delete_scale_wait_and_rollout(mini: Mini) -> None:
     assert mini("delete", "deploy/web", "--ignore-not-found=true", "--wait=false").code == 0
     assert mini("delete", "deploy/web", "--ignore-not-found=false").code == 1
     assert mini("delete", "-f", "-", stdin=WEB).code == 1
+
+
+def test_why_a_pod_has_no_node_is_said_node_by_node(mini: Mini, api_server: APIServerProcess) -> None:
+    resources = {"allocatable": {"cpu": "2", "memory": "1Gi", "pods": "10"}}
+    for name, spec in (("n1", {"unschedulable": True}), ("n2", {})):
+        api_server.request("POST", "/api/v1/nodes", {"metadata": {"name": name}, "spec": spec})
+        body = {"status": resources}
+        path = f"/api/v1/nodes/{name}/status"
+        api_server.request("PATCH", path, body, content_type="application/merge-patch+json")
+        mini("taint", "nodes", name, "node.kubernetes.io/not-ready-")
+    mini("run", "small", "--image=x")
+    waiting = mini("why", "small")
+    assert (waiting.code, waiting.out.splitlines()[0]) == (1, "pod/small has no node yet, though n2 would do")
+    container = {"name": "c", "image": "x", "resources": {"requests": {"cpu": "3"}}}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "huge"}, "spec": {"containers": [container]}}
+    mini("create", "-f", "-", stdin=json.dumps(body))
+    ran = mini("why", "pod/huge")
+    assert ran.code == 1
+    assert ran.out == (
+        "pod/huge has no node: none of 2 will do\n"
+        "  node/n1\n"
+        "    NodeUnschedulable: the node is cordoned\n"
+        "      → `minikubectl uncordon n1` once it is to take pods again\n"
+        "    NodeResourcesFit: cpu: the pod requests 3, 2 of 2 are free\n"
+        "      → more than the whole node has: request less, or add a larger node\n"
+        "  node/n2\n"
+        "    NodeResourcesFit: cpu: the pod requests 3, 2 of 2 are free\n"
+        "      → more than the whole node has: request less, or add a larger node\n"
+    )
 
 
 def test_describe_has_fields_and_events(mini: Mini) -> None:
