@@ -199,7 +199,7 @@ class Launcher:
         for name, target in (("etc-hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf")):
             if target not in mounted:
                 binds.append(Bind(source=str(folder / name), target=target))
-        written = {v["name"] for v in pod["spec"].get("volumes") or [] if sources_of(v) is not None}
+        protected = {v["name"] for v in pod["spec"].get("volumes") or [] if _read_only(v)}
         for number, mount in enumerate(container.get("volumeMounts") or []):
             if mount["name"] not in self.paths:
                 raise ConfigError(f'volumeMounts: volume "{mount["name"]}" is not there')
@@ -211,7 +211,7 @@ class Launcher:
                 Bind(
                     source=source,
                     target=mount["mountPath"],
-                    read_only=bool(mount.get("readOnly")) or mount["name"] in written,
+                    read_only=bool(mount.get("readOnly")) or mount["name"] in protected,
                     propagation=PROPAGATION[mount.get("mountPropagation") or "None"],
                 )
             )
@@ -264,6 +264,11 @@ def _seccomp(security: JSON, root: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f'cannot load seccomp profile "{path}": {error}') from error
+
+
+def _read_only(volume: JSON) -> bool:
+    """Whether no container may write to a volume: the kubelet writes its files, or the claim is used for reading."""
+    return sources_of(volume) is not None or bool((volume.get("persistentVolumeClaim") or {}).get("readOnly"))
 
 
 def _devices(container: JSON) -> list[str]:

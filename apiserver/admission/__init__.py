@@ -16,7 +16,6 @@ from apiserver.admission.certificates import (
 from apiserver.admission.chain import Attributes, Chain, Plugin
 from apiserver.admission.defaulting import DefaultIngressClass, DefaultStorageClass, RuntimeClass
 from apiserver.admission.escalation import OwnerReferencesPermissionEnforcement, PrivilegeEscalation
-from apiserver.admission.in_use import StorageObjectInUseProtection
 from apiserver.admission.limits import LimitRanger
 from apiserver.admission.namespaces import NamespaceLifecycle
 from apiserver.admission.nodes import NodeRestriction, TaintNodesByCondition
@@ -24,6 +23,7 @@ from apiserver.admission.pod_security import PodSecurity
 from apiserver.admission.pods import DefaultTolerationSeconds, Priority, ensure_priority_classes
 from apiserver.admission.quotas import ResourceQuota
 from apiserver.admission.service_accounts import ServiceAccount
+from apiserver.admission.volumes import PersistentVolumeClaimResize, StorageObjectInUseProtection
 from apiserver.authorization import Authorizer
 from apiserver.storage import Storage
 
@@ -44,6 +44,7 @@ PLUGINS: tuple[tuple[str, bool, Make], ...] = (
     ("DefaultTolerationSeconds", True, lambda storage, authorizer: DefaultTolerationSeconds()),
     ("DefaultStorageClass", True, lambda storage, authorizer: DefaultStorageClass(storage)),
     ("StorageObjectInUseProtection", True, lambda storage, authorizer: StorageObjectInUseProtection()),
+    ("PersistentVolumeClaimResize", True, lambda storage, authorizer: PersistentVolumeClaimResize(storage)),
     ("RuntimeClass", True, lambda storage, authorizer: RuntimeClass(storage)),
     (
         "OwnerReferencesPermissionEnforcement",
@@ -81,7 +82,7 @@ UNSUPPORTED = frozenset(
         "AlwaysAdmit", "AlwaysDeny", "AlwaysPullImages", "ClusterTrustBundleAttest", "DenyServiceExternalIPs",
         "EventRateLimit", "ExtendedResourceToleration", "ImagePolicyWebhook", "LimitPodHardAntiAffinityTopology",
         "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "NamespaceAutoProvision", "NamespaceExists",
-        "PersistentVolumeClaimResize", "PodNodeSelector", "PodTolerationRestriction",
+        "PodNodeSelector", "PodTolerationRestriction",
         "PodTopologyLabels", "ValidatingAdmissionPolicy",
         "ValidatingAdmissionWebhook",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apimachinery import field, quantity
+from apimachinery import field, quantity, volumes
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.registry.quantities import canonical_list
@@ -14,6 +14,11 @@ _DRIVER_DEFAULTS: JSON = {
     "attachRequired": True, "podInfoOnMount": False, "storageCapacity": False, "requiresRepublish": False,
     "seLinuxMount": False, "fsGroupPolicy": "ReadWriteOnceWithFSType", "volumeLifecycleModes": ["Persistent"],
 }  # fmt: skip
+_CHOICES = {
+    "persistentVolumeReclaimPolicy": ("Delete", "Recycle", "Retain"),
+    "volumeMode": ("Block", "Filesystem"),
+}
+_PATHS = frozenset({"hostPath", "local"})
 # What a PersistentVolume's spec holds beside its source.
 _NOT_SOURCES = frozenset({
     "accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity", "persistentVolumeReclaimPolicy",
@@ -75,8 +80,18 @@ class PersistentVolumeStrategy(Strategy):
         faults = _access_modes(spec, "")
         if not (spec.get("capacity") or {}).get("storage"):
             faults.append(field.required("spec.capacity"))
-        if not any(spec.get(name) is not None for name in spec.keys() - _NOT_SOURCES):
+        sources = [name for name in spec if name not in _NOT_SOURCES and spec[name] is not None]
+        if not sources:
             faults.append(field.required("spec", "must specify a volume type"))
+        faults += [field.forbidden(f"spec.{n}", "may not specify more than 1 volume type") for n in sources[1:]]
+        for name in sorted(_PATHS.intersection(sources)):
+            if ".." in str(spec[name].get("path") or "").split("/"):
+                faults.append(field.invalid(f"spec.{name}.path", spec[name]["path"], "must not contain '..'"))
+        if "local" in sources and not (spec.get("nodeAffinity") or {}).get("required"):
+            faults.append(field.required("spec.nodeAffinity", "Local volume requires node affinity"))
+        for name, valid in _CHOICES.items():
+            if spec.get(name) not in valid:
+                faults.append(field.not_supported(f"spec.{name}", spec.get(name), valid))
         return faults
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
@@ -124,6 +139,11 @@ class PersistentVolumeClaimStrategy(Strategy):
                 "claims"
             )
             faults.append(field.forbidden("spec", text))
+        asked = volumes.requested(obj)
+        given = quantity.value(((old.get("status") or {}).get("capacity") or {}).get("storage") or 0)
+        if asked < volumes.requested(old) and asked <= given:
+            path = "spec.resources.requests.storage"
+            faults.append(field.forbidden(path, "field can not be less than status.capacity"))
         return faults
 
 

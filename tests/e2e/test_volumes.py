@@ -59,8 +59,20 @@ def test_data_outlives_its_pod_which_comes_back_to_the_same_node(cluster: Cluste
     cluster.exec(namespace, name, "sh", "-c", "echo kept > /data/row")
     assert cluster.exec(namespace, name, "stat", "-c", "%u %g", "/data/row").split() == ["1000", "4711"]
     cluster.kubectl("delete", "pod", "-n", namespace, name)
+    cluster.kubectl(
+        "patch",
+        "-n",
+        namespace,
+        "deployment/web",
+        "--type=json",
+        "-p",
+        json.dumps(
+            [{"op": "add", "path": "/spec/template/spec/volumes/0/persistentVolumeClaim/readOnly", "value": True}]
+        ),
+    )
     again = running(cluster, namespace)
     assert again["metadata"]["name"] != name
+    assert cluster.tried("exec", "-n", namespace, again["metadata"]["name"], "--", "touch", "/data/x").returncode
     assert again["spec"]["nodeName"] == node
     assert cluster.exec(namespace, again["metadata"]["name"], "cat", "/data/row") == "kept\n"
     volume = volume_of(cluster, namespace)["metadata"]["name"]

@@ -324,6 +324,33 @@ async def test_new_claims_and_volumes_are_protected(chain: Chain) -> None:
     ]
 
 
+def sized(size: str, phase: str = "Bound", klass: str = "fast") -> JSON:
+    spec = {"storageClassName": klass, "resources": {"requests": {"storage": size}}}
+    return obj("v1", "PersistentVolumeClaim", "data", namespace="team", spec=spec, status={"phase": phase})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (sized("1Gi"), sized("2Gi"), None),
+        (sized("1Gi"), sized("1Gi"), None),
+        (sized("1Gi", klass="standard"), sized("2Gi", klass="standard"), "only dynamically provisioned pvc can be"),
+        (sized("1Gi", klass=""), sized("2Gi", klass=""), "only dynamically provisioned pvc can be"),
+        (sized("1Gi", "Pending"), sized("2Gi", "Pending"), "Only bound persistent volume claims can be expanded"),
+    ],
+)
+async def test_a_claim_grows_where_its_class_lets_it(
+    chain: Chain, storage: FakeStorage, old: JSON, new: JSON, message: str | None
+) -> None:
+    storage.put(obj("storage.k8s.io/v1", "StorageClass", "fast", allowVolumeExpansion=True))
+    storage.put(obj("storage.k8s.io/v1", "StorageClass", "standard"))
+    a = write(kinds.PERSISTENT_VOLUME_CLAIM, new, operation="UPDATE", old=old)
+    if message is None:
+        await run(chain, a)
+    else:
+        assert message in await refusal(chain, a)
+
+
 @pytest.mark.parametrize(
     ("node", "reference", "message"),
     [

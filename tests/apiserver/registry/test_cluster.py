@@ -85,6 +85,16 @@ def test_defaults(kind: Kind, body: dict[str, Any], wanted: dict[str, Any]) -> N
 
 
 TAINT = {"key": "a", "effect": "NoSchedule"}
+CLAIM = {
+    "accessModes": ["ReadWriteOnce"],
+    "resources": {"requests": {"storage": "1Gi"}},
+    "volumeMode": "Filesystem",
+}
+VOLUME = {
+    "accessModes": ["ReadWriteOnce"],
+    "capacity": {"storage": "1Gi"},
+    "hostPath": {"path": "/a", "type": ""},
+}
 REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
     (kinds.NODE, {"spec": {"taints": [TAINT]}}, []),
     (
@@ -125,6 +135,17 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        kinds.PERSISTENT_VOLUME,
+        {"spec": {**VOLUME, "local": {"path": "/a/../b"}, "persistentVolumeReclaimPolicy": "Burn"}},
+        [
+            "spec.local: Forbidden: may not specify more than 1 volume type",
+            "spec.local.path: Invalid value: \"/a/../b\": must not contain '..'",
+            "spec.nodeAffinity: Required value: Local volume requires node affinity",
+            'spec.persistentVolumeReclaimPolicy: Unsupported value: "Burn": supported values: "Delete", "Recycle", '
+            '"Retain"',
+        ],
+    ),
+    (
         kinds.LEASE,
         {"spec": {"leaseDurationSeconds": 0}},
         ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"],
@@ -142,16 +163,6 @@ def test_refused(kind: Kind, body: dict[str, Any], wanted: list[str]) -> None:
     assert refused(kind, body) == wanted
 
 
-CLAIM = {
-    "accessModes": ["ReadWriteOnce"],
-    "resources": {"requests": {"storage": "1Gi"}},
-    "volumeMode": "Filesystem",
-}
-VOLUME = {
-    "accessModes": ["ReadWriteOnce"],
-    "capacity": {"storage": "1Gi"},
-    "hostPath": {"path": "/a", "type": ""},
-}
 CIDR = {"podCIDR": "10.1.0.0/24", "podCIDRs": ["10.1.0.0/24"]}
 STEPS: list[tuple[Kind, dict[str, Any], dict[str, Any], list[str]]] = [
     (kinds.NODE, {"spec": {}}, {"spec": CIDR}, []),
@@ -191,3 +202,13 @@ STEPS: list[tuple[Kind, dict[str, Any], dict[str, Any], list[str]]] = [
 def test_what_never_changes(kind: Kind, before: dict[str, Any], change: dict[str, Any], wanted: list[str]) -> None:
     old = made(kind, before)
     assert changed(strategy_for(kind), old, {**copy.deepcopy(old), **change})[1] == wanted
+
+
+@pytest.mark.parametrize(("asked", "allowed"), [("2Gi", True), ("1536Mi", True), ("512Mi", False)])
+def test_a_claim_never_asks_for_less_than_it_was_given(asked: str, allowed: bool) -> None:
+    old = made(kinds.PERSISTENT_VOLUME_CLAIM, {"spec": {**CLAIM, "resources": {"requests": {"storage": "2Gi"}}}})
+    old["status"] = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
+    new = {**copy.deepcopy(old), "spec": {**old["spec"], "resources": {"requests": {"storage": asked}}}}
+    found = changed(strategy_for(kinds.PERSISTENT_VOLUME_CLAIM), old, new)[1]
+    message = "spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"
+    assert found == ([] if allowed else [message])
