@@ -22,11 +22,10 @@ from kubelet.volumes.nodelocal import NodeLocalVolumes, directory, make
 from minikubeadm import addons
 from scheduler import configuration
 from scheduler.service import Scheduler
-from tests.integration.test_controllers import admin, config, eventually, namespace, options, running
+from tests.integration.conftest import eventually, running
 
 pytestmark = pytest.mark.integration
 JSON = dict[str, Any]
-__all__ = ["admin", "config", "namespace", "options"]  # fixtures
 CONTROLLERS = ("persistentvolume-binder", "pvc-protection", "pv-protection", "ephemeral-volume",
                "node-local-provisioner-controller")  # fmt: skip
 NODE = "n1"
