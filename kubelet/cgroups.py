@@ -29,6 +29,7 @@ ROOT = Path("/sys/fs/cgroup")
 LEVELS = {resources.GUARANTEED: (), resources.BURSTABLE: ("burstable",), resources.BEST_EFFORT: ("besteffort",)}
 CONTROLLERS = ("cpu", "memory", "pids")
 SYSTEMCTL_TIMEOUT_SECONDS = 20.0
+ENGINE_SECONDS = 10.0
 
 
 def path_of(qos: str, uid: str) -> tuple[str, ...]:
@@ -127,7 +128,7 @@ class Cgroups:
 
     async def _ask(self) -> None:
         try:
-            info = await self._engine.call("GET", "/info")
+            info = await self._engine.call("GET", "/info", timeout_seconds=ENGINE_SECONDS)
         except EngineError as error:
             log.warning("cgroups of pods are left to Docker for now: %s", error)
             return

@@ -40,10 +40,11 @@ class Bind:
     source: str
     target: str
     read_only: bool = False
-    propagation: str = "rprivate"
+    propagation: str = ""
 
 
-PROPAGATION = {"None": "rprivate", "HostToContainer": "rslave", "Bidirectional": "rshared"}
+# "" leaves it to Docker: rprivate, but rslave for what holds its own mounts (the root of a node, for `kubectl debug`).
+PROPAGATION = {"None": "", "HostToContainer": "rslave", "Bidirectional": "rshared"}
 
 
 def docker_name(pod: JSON, container: str, attempt: int) -> str:
@@ -193,7 +194,7 @@ def _host_config(
                 "Source": bind.source,
                 "Target": bind.target,
                 "ReadOnly": bind.read_only,
-                "BindOptions": {"Propagation": bind.propagation},
+                **({"BindOptions": {"Propagation": bind.propagation}} if bind.propagation else {}),
             }
             for bind in binds
         ],

@@ -20,6 +20,7 @@ from kubeclient.rest import Client
 from . import abilities, certificates, metrics
 from .backoff import Backoff
 from .engine import Engine, EngineError
+from .eviction import Evictor
 from .handlers import Handlers
 from .images import Images
 from .lease import NodeLease
@@ -76,6 +77,9 @@ class Kubelet:
         workers = PodWorkers(group)
         pleg = Pleg(engine, runtime, workers.wake, turned=lambda: reporter.poke())
 
+        def record_of_node(type_: str, reason: str, message: str) -> None:
+            recorder.event(_node_reference(settings.node_name), type_, reason, message)
+
         def network_ready() -> None:
             reporter.poke()
             workers.wake_all()
@@ -92,8 +96,10 @@ class Kubelet:
             settings,
             current=lambda: nodes.get(settings.node_name),
             problem=lambda: ", ".join(filter(None, (pleg.problem, network.problem))),
-            record=lambda reason, text: recorder.event(_node_reference(node), "Normal", reason, text),
+            record=lambda reason, text: record_of_node("Normal", reason, text),
+            shortages=lambda: evictor.shortages(),
         )
+        evictor = Evictor(settings, runtime, workers, record=record_of_node, turned=lambda: reporter.poke())
         parts = await self._parts(stack, group, client, runtime, workers, recorder, own_pods, services, nodes)
         parts.network_ready = lambda: network.ready
         workers.parts = parts
@@ -110,7 +116,7 @@ class Kubelet:
         group.create_task(NodeLocalVolumes(client, settings, recorder).run(), name="removal of volumes")
         if settings.rotate_certificates:
             group.create_task(certificates.rotate(client, settings), name="certificates")
-        recorder.event(_node_reference(node), "Normal", "Starting", "Starting kubelet.")
+        record_of_node("Normal", "Starting", "Starting kubelet.")
         checks = Checks()
         checks.add("runtime", lambda: _healthy(pleg))
         metrics.register(workers, runtime)
@@ -119,6 +125,7 @@ class Kubelet:
         await factory.wait_synced()
         own_pods.add_handler(on_add=workers.put, on_update=lambda _, pod: workers.put(pod), on_delete=workers.drop)
         group.create_task(pleg.run(), name="pod lifecycle events")
+        group.create_task(evictor.run(), name="eviction")
         group.create_task(self._keep_house(runtime, workers, cni), name="housekeeping")
         log.info("kubelet of node %s runs", settings.node_name)
 
@@ -201,6 +208,5 @@ def _node_essence(node: JSON) -> JSON:
     return {**node, "metadata": {k: v for k, v in node["metadata"].items() if k != "managedFields"}}
 
 
-def _node_reference(node: JSON) -> JSON:
-    name = meta.name(node)
+def _node_reference(name: str) -> JSON:
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name}}

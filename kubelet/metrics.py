@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 POD_START_SECONDS = METRICS.histogram(
     "kubelet_pod_start_duration_seconds", "Seconds from first sight of a pod to all its containers running."
 )
+EVICTIONS = METRICS.counter("kubelet_evictions", "Pods evicted, by what the node was short of.", ("eviction_signal",))
 PLEG_RELIST_SECONDS = METRICS.histogram("kubelet_pleg_relist_duration_seconds", "Seconds for relisting in PLEG.")
 
 

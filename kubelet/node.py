@@ -18,8 +18,10 @@ from componentbase import defaults
 from kubeclient.errors import Unreachable
 from kubeclient.rest import STRATEGIC_MERGE_PATCH, Client
 
+from . import pressure
 from .abilities import memory_bytes
 from .engine import Engine, EngineError
+from .pressure import Shortage
 from .settings import Settings
 
 JSON = dict[str, Any]
@@ -27,9 +29,6 @@ JSON = dict[str, Any]
 log = logging.getLogger(__name__)
 
 IMAGES_SHOWN_MAX = 50
-MEMORY_AVAILABLE_MIN = 100 << 20
-DISK_AVAILABLE_SHARE_MIN = 0.05
-PIDS_AVAILABLE_SHARE_MIN = 0.05
 HOST_NAME_LABEL = "kubernetes.io/hostname"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 REGISTER_RETRY_SECONDS_MAX = 7.0
@@ -117,30 +116,6 @@ def node_info(runtime_version: str) -> JSON:
     }
 
 
-def pressures(settings: Settings) -> list[tuple[str, bool, str, str]]:
-    """(condition, under pressure, reason, message) for memory, disk and process ids."""
-    available = 0
-    for line in _read("/proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) * 1024
-    disk = shutil.disk_usage(settings.root_dir if settings.root_dir.exists() else "/")
-    pid_max = int(_read("/proc/sys/kernel/pid_max") or 32768)
-    pids = int(_read("/proc/loadavg").split()[3].split("/")[1]) if _read("/proc/loadavg") else 0
-    rows = (
-        ("MemoryPressure", available < MEMORY_AVAILABLE_MIN, "InsufficientMemory", "SufficientMemory", "memory"),
-        ("DiskPressure", disk.free < disk.total * DISK_AVAILABLE_SHARE_MIN, "DiskPressure", "NoDiskPressure", "disk"),
-        ("PIDPressure", pids > pid_max * (1 - PIDS_AVAILABLE_SHARE_MIN), "InsufficientPID", "SufficientPID", "PID"),
-    )
-    found = []
-    for name, bad, reason_bad, reason_good, noun in rows:
-        if name == "DiskPressure":
-            text = f"kubelet has {'' if bad else 'no '}disk pressure"
-        else:
-            text = f"kubelet has {'insufficient' if bad else 'sufficient'} {noun} available"
-        found.append((name, bad, f"KubeletHas{reason_bad if bad else reason_good}", text))
-    return found
-
-
 def conditions(
     old: list[JSON], under_pressure: list[tuple[str, bool, str, str]], problem: str, *, now: str
 ) -> list[JSON]:
@@ -171,6 +146,7 @@ class NodeReporter:
         current: Callable[[], JSON | None],
         problem: Callable[[], str],
         record: Callable[[str, str], None],
+        shortages: Callable[[], list[Shortage]],
     ) -> None:
         self._client = client
         self._engine = engine
@@ -178,6 +154,7 @@ class NodeReporter:
         self._current = current
         self._problem = problem
         self._record = record  # of an event: reason, message
+        self._shortages = shortages
         self._changed = asyncio.Event()
         self._reported_at = 0.0
         self._runtime: JSON = {"version": "", "images": []}  # as of the last time Docker answered
@@ -269,7 +246,12 @@ class NodeReporter:
             "addresses": addresses,
             "capacity": whole,
             "allocatable": allocatable(whole, settings.system_reserved),
-            "conditions": conditions(old.get("conditions") or [], pressures(settings), self._problem(), now=meta.now()),
+            "conditions": conditions(
+                old.get("conditions") or [],
+                pressure.conditions(self._shortages()),
+                self._problem(),
+                now=meta.now(),
+            ),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": settings.port}},
             "images": self._runtime["images"],
             "nodeInfo": node_info(self._runtime["version"]),

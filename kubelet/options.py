@@ -15,6 +15,7 @@ import yaml
 
 from componentbase import defaults, flags
 
+from . import pressure
 from .settings import Settings
 
 # KubeletConfiguration fields that are flags of another name or shape, and those that have no meaning here.
@@ -34,6 +35,7 @@ _FIELDS: dict[str, str] = {
     "tlsCertFile": "tls_cert_file",
     "tlsPrivateKeyFile": "tls_private_key_file",
     "allowedUnsafeSysctls": "allowed_unsafe_sysctls",
+    "evictionHard": "eviction_hard",
     "systemReserved": "system_reserved",
     "containerLogMaxSize": "container_log_max_size",
     "containerLogMaxFiles": "container_log_max_files",
@@ -94,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     add("--healthz-port", type=int, default=defaults.KUBELET_HEALTH_PORT)
     add("--max-pods", type=int, default=110)
     flags.add_boolean(made, "--anonymous-auth", default=False, help="serve requests without credentials")
+    add("--eviction-hard", type=pressure.thresholds, default=pressure.DEFAULT, help="signal<quantity,... evict pods")
     add("--allowed-unsafe-sysctls", type=flags.comma_list, default="", help="names, or prefixes ending in *")
     add("--system-reserved", type=flags.mapping, default="", help="cpu=100m,memory=100Mi")
     add("--node-status-update-frequency", type=flags.duration, default="10s")
@@ -182,6 +185,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         healthz_port=args.healthz_port,
         max_pods=args.max_pods,
         anonymous_auth=args.anonymous_auth,
+        eviction_hard=args.eviction_hard,
         allowed_unsafe_sysctls=tuple(args.allowed_unsafe_sysctls),
         node_status_update_seconds=args.node_status_update_frequency,
         node_status_report_seconds=args.node_status_report_frequency,

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 RESYNC_SECONDS = 60.0
 RETRY_SECONDS = 2.0
 RETRY_SECONDS_MAX = 60.0
+GRACE_AFTER_HOOK_SECONDS = 2.0
+EVICTION_GRACE_SECONDS = 1.0
 RUNS_KEPT = 2  # the present one, and the one before it for `logs --previous`
 TERMINAL = ("Succeeded", "Failed")
 
@@ -44,14 +46,14 @@ class PodWorker:
         self.uid = meta.uid(pod)
         self.gone = False  # the API server has it no more
         self.holds_resources = False
+        self.ended = asyncio.Event()  # nothing of it runs any more, nor will
         self._parts = parts
         self._launcher = Launcher(parts)
         self._woken = asyncio.Event()
         self._ending = asyncio.Event()
         self._grace: Grace | None = None
         self._rejected: tuple[str, str] | None = None
-        self._ended = False
-        self._expired = False
+        self._failed: tuple[str, str] | None = None  # reason, message: why the kubelet ends it
         self._failures = 0
         self._first_seen: float | None = None if (pod.get("status") or {}).get("startTime") else parts.clock()
 
@@ -76,6 +78,13 @@ class PodWorker:
 
     def wake(self) -> None:
         """Something of it may have changed on the node."""
+        self._woken.set()
+
+    def evict(self, message: str) -> None:
+        """The node is short of something: end it now, as failed."""
+        if self._failed is None:
+            self._failed = status.EVICTED, message
+            self._parts.record(self.pod, "Warning", status.EVICTED, message, "")
         self._woken.set()
 
     # Its life
@@ -135,7 +144,7 @@ class PodWorker:
 
     async def _sync(self) -> float:
         """Bring the pod on as far as it goes; seconds until it should be looked at again."""
-        if self._ended:
+        if self.ended.is_set():
             return RESYNC_SECONDS
         if (self.pod.get("status") or {}).get("phase") in TERMINAL:
             await self._finish()
@@ -149,7 +158,7 @@ class PodWorker:
             self._parts.probes.sync(pod, state, ips)
             actions = plan.compute(pod, state, self._circumstances())
             self._note_held(actions)
-            if actions.finished or self._expires():
+            if actions.finished or self._failed or self._expires():
                 await self._finish()  # which reports the end once nothing runs any more
                 return RESYNC_SECONDS
             self._publish(state, ips)
@@ -214,9 +223,9 @@ class PodWorker:
         deadline = status.deadline_of(self._parts.statuses.latest(self.pod))
         if deadline is None or self._parts.clock() < deadline:
             return False
-        if not self._expired:
-            self._expired = True
-            self._parts.record(self.pod, "Normal", *status.DEADLINE_EXCEEDED, "")
+        if not self._failed:
+            self._failed = status.DEADLINE_EXCEEDED
+            self._parts.record(self.pod, "Normal", *self._failed, "")
         return True
 
     def _note_held(self, actions: Actions) -> None:
@@ -278,12 +287,13 @@ class PodWorker:
 
     async def _finish(self) -> None:
         """The pod's work is done: stop what is left, keep the containers for their logs until it is deleted."""
-        state = await self._stop_all(Grace(self._spec_grace()))
+        evicted = self._failed is not None and self._failed[0] == status.EVICTED
+        state = await self._stop_all(Grace(EVICTION_GRACE_SECONDS if evicted else self._spec_grace()))
         ips = self._ips(state)
         for sandbox in state.sandboxes:
             await self._parts.runtime.remove_sandbox(sandbox)
         await asyncio.to_thread(self._parts.runtime.cgroups.remove, self.uid)
-        self._ended = True
+        self.ended.set()
         self.holds_resources = False
         self._parts.probes.stop(self.uid)
         self._publish(state, ips)
@@ -304,7 +314,7 @@ class PodWorker:
         state = await self._stop_all(self._grace)
         parts.probes.stop(self.uid)
         ips = self._ips(state)
-        self._ended = True
+        self.ended.set()
         self._publish(state, ips)
         await parts.runtime.remove_all(state)
         await asyncio.to_thread(parts.volumes.tear_down, self.uid)
@@ -350,6 +360,8 @@ class PodWorker:
             elif not work.result().ok:
                 text = f"PreStopHook failed: {work.result().output}"
                 parts.record(self.pod, "Warning", "FailedPreStopHook", text, run.name)
+            if grace.remaining() < GRACE_AFTER_HOOK_SECONDS:  # a hook that took it all leaves time for a signal
+                grace = Grace(GRACE_AFTER_HOOK_SECONDS)
         await parts.runtime.stop(run, grace)
 
     def _grace_seconds(self) -> float:
@@ -375,10 +387,10 @@ class PodWorker:
             return
         parts = self._parts
         latest = parts.statuses.latest(self.pod)
-        if self._ended and (latest.get("status") or {}).get("phase") in TERMINAL:
+        if self.ended.is_set() and (latest.get("status") or {}).get("phase") in TERMINAL:
             return  # what a pod ended as is said once
         pod = {**self.pod, "status": latest.get("status") or {}}
-        ending = self._ended or self._ending.is_set()
+        ending = self.ended.is_set() or self._ending.is_set()
         shown = ips or (tuple(e["ip"] for e in pod["status"].get("podIPs") or []) if ending else ())
         waiting = self._launcher.waiting
         facts = status.Facts(
@@ -390,9 +402,9 @@ class PodWorker:
             host_ips=parts.settings.node_ips,
             network_ready=bool(ips) and state.sandbox is not None and state.sandbox.running,
             terminating=self._ending.is_set(),
-            ended=self._ended,
+            ended=self.ended.is_set(),
             rejected=self._rejected,
-            expired=self._expired,
+            failed=self._failed,
             now=meta.now(),
         )
         parts.statuses.set(pod, status.generate(pod, state, facts))

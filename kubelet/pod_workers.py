@@ -55,6 +55,19 @@ class PodWorkers:
         for worker in self._workers.values():
             worker.wake()
 
+    async def evict(self, uid: str, message: str, *, timeout_seconds: float) -> None:
+        """End a pod as evicted; returns once it holds nothing of the node any more, or when time is up."""
+        worker = self._workers.get(uid)
+        if worker is None:
+            return
+        log.warning("evicting pod %s: %s", meta.key(worker.pod), message)
+        worker.evict(message)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await worker.ended.wait()
+        except TimeoutError:
+            log.warning("pod %s was evicted and has not ended yet", meta.key(worker.pod))
+
     def pods(self) -> list[JSON]:
         """The pods of this node, as last seen."""
         return [worker.pod for worker in self._workers.values() if not worker.gone]

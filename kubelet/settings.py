@@ -5,6 +5,8 @@ from pathlib import Path
 
 from componentbase import defaults
 
+from . import pressure
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -41,6 +43,8 @@ class Settings:
     max_pods: int = 110
     anonymous_auth: bool = False
     allowed_unsafe_sysctls: tuple[str, ...] = ()
+    image_dir: Path = Path("/var/lib/docker")
+    eviction_hard: dict[str, str] = field(default_factory=lambda: pressure.thresholds(pressure.DEFAULT))
     node_status_update_seconds: float = 10.0
     node_status_report_seconds: float = 300.0
     system_reserved: dict[str, str] = field(default_factory=dict)

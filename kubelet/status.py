@@ -16,8 +16,16 @@ from .resources import is_sidecar, qos_class
 
 JSON = dict[str, Any]
 
-OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+OWNED_CONDITIONS = (
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+    "DisruptionTarget",
+)
 EPOCH = "1970-01-01T00:00:00Z"
+EVICTED = "Evicted"
 DEADLINE_EXCEEDED = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
 
@@ -35,7 +43,7 @@ class Facts:
     terminating: bool = False
     ended: bool = False  # nothing of it runs any more, nor will
     rejected: tuple[str, str] | None = None  # reason, message: the node did not admit it
-    expired: bool = False  # it was active for longer than its activeDeadlineSeconds
+    failed: tuple[str, str] | None = None  # reason, message: the kubelet ends it (DEADLINE_EXCEEDED, or evicted)
     now: str = ""
 
 
@@ -48,14 +56,14 @@ def generate(pod: JSON, state: PodState, facts: Facts) -> JSON:
     init = [_init_status(pod, c, state, facts) for c in spec.get("initContainers") or []]
     regular = [_container_status(pod, c, state, facts, initialised) for c in spec["containers"]]
     status: JSON = {
-        "phase": "Failed" if facts.expired and facts.ended else _phase(spec, init, regular, facts),
+        "phase": "Failed" if facts.failed and facts.ended else _phase(spec, init, regular, facts),
         "qosClass": old.get("qosClass") or qos_class(spec),
         "startTime": old.get("startTime") or facts.now,
         "observedGeneration": meta.metadata(pod).get("generation", 1),
         "containerStatuses": regular,
     }
-    if facts.expired and facts.ended:
-        status |= {"reason": DEADLINE_EXCEEDED[0], "message": DEADLINE_EXCEEDED[1]}
+    if facts.failed and facts.ended:
+        status |= {"reason": facts.failed[0], "message": facts.failed[1]}
     if init:
         status["initContainerStatuses"] = init
     if ephemeral := spec.get("ephemeralContainers"):
@@ -234,6 +242,8 @@ def _conditions(pod: JSON, status: JSON, initialised: bool, facts: Facts) -> lis
     phase = status["phase"]
     network = facts.network_ready and not facts.ended
     ready = _containers_ready(pod["spec"], status, phase)
+    if facts.failed:  # so that Services let go of it before it ends
+        ready = ("False", "PodFailed", "")
     all_ready = ready if ready[0] == "False" else _gates(pod["spec"], conditions, ready)
     wanted: list[tuple[str, str, str, str]] = [
         ("PodReadyToStartContainers", "True" if network else "False", "", ""),
@@ -242,6 +252,8 @@ def _conditions(pod: JSON, status: JSON, initialised: bool, facts: Facts) -> lis
         ("ContainersReady", *ready),
         ("PodScheduled", "True", "", ""),
     ]
+    if facts.failed and facts.failed[0] == EVICTED:
+        wanted.append(("DisruptionTarget", "True", "TerminationByKubelet", facts.failed[1]))
     for type_, value, reason, message in wanted:
         meta.set_condition(conditions, type=type_, status=value, reason=reason, message=message, now=facts.now)
         for condition in conditions:

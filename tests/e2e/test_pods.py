@@ -206,7 +206,8 @@ def host(namespace: str) -> JSON:
     """A pod in the node's own namespaces."""
     security = {"privileged": True}
     own = {"hostNetwork": True, "hostPID": True, "hostIPC": True, "dnsPolicy": "ClusterFirstWithHostNet"}
-    return pod("host", namespace, container={"securityContext": security}, **own)
+    container = {"securityContext": security, "volumeMounts": [{"name": "root", "mountPath": "/host"}]}
+    return pod("host", namespace, container=container, volumes=[{"name": "root", "hostPath": {"path": "/"}}], **own)
 
 
 def probed(namespace: str) -> JSON:
@@ -342,6 +343,7 @@ def test_a_pod_in_the_nodes_namespaces_sees_the_node(cluster: Cluster, pods: str
     node_ipc = run("docker", "exec", found["spec"]["nodeName"], "readlink", "/proc/1/ns/ipc")
     assert cluster.exec(pods, "host", "readlink", "/proc/self/ns/ipc") == node_ipc
     assert "nameserver 10.96.0.10" in cluster.exec(pods, "host", "cat", "/etc/resolv.conf")
+    assert "dockerd" in cluster.exec(pods, "host", "ls", "/host/usr/sbin")
     bounding = cluster.exec(pods, "host", "grep", "CapBnd", "/proc/self/status")
     assert bounding == run("docker", "exec", found["spec"]["nodeName"], "grep", "CapBnd", "/proc/self/status")
 
@@ -422,7 +424,7 @@ def test_debug_adds_a_container_that_sees_the_other_ones_processes(cluster: Clus
     ready(cluster, pods, "target")
 
 
-def test_a_prestop_hook_runs_within_the_grace(cluster: Cluster, pods: str) -> None:
+def test_hooks_and_signals_at_a_pods_end(cluster: Cluster, pods: str) -> None:
     ready(cluster, pods, "host")
     node = cluster.get("pod", "host", "-n", pods)["spec"]["nodeName"]
     hooks = {
@@ -430,24 +432,38 @@ def test_a_prestop_hook_runs_within_the_grace(cluster: Cluster, pods: str) -> No
         "b": {"sleep": {"seconds": 1}},
         "c": {"httpGet": {"path": "/", "port": 8080}},
         "d": {"exec": {"command": ["sleep", "600"]}},
+        "e": None,
     }
-    trap = "trap 'date +%s >/node/$NAME; exit 0' TERM; while :; do sleep 0.1; done"
+    trap = "trap 'touch /node/$NAME.term; exit 0' TERM; trap 'touch /node/$NAME.usr; exit 0' USR1"
+    trap += "; while :; do sleep 0.1; done"
     containers = [
         {
-            "name": name, "image": DEMO, "imagePullPolicy": "IfNotPresent", "lifecycle": {"preStop": hook},
+            "name": name,
+            "image": DEMO,
+            "imagePullPolicy": "IfNotPresent",
+            "lifecycle": {"preStop": hook} if hook else {"stopSignal": "SIGUSR1"},
             "command": ["sh", "-c", trap if name != "c" else "exec httpd -f -p 8080 -h /www"],
-            "env": [{"name": "NAME", "value": f"{name}.term"}], "volumeMounts": [{"name": "n", "mountPath": "/node"}],
+            "env": [{"name": "NAME", "value": name}],
+            "volumeMounts": [{"name": "n", "mountPath": "/node"}],
         }
         for name, hook in hooks.items()
-    ]  # fmt: skip
+    ]
     folder = f"/tmp/{pods}"
     volume = {"name": "n", "hostPath": {"path": folder, "type": "DirectoryOrCreate"}}
     cluster.apply(
-        pod("hooks", pods, containers=containers, volumes=[volume], nodeName=node, terminationGracePeriodSeconds=4)
+        pod(
+            "hooks",
+            pods,
+            containers=containers,
+            volumes=[volume],
+            nodeName=node,
+            terminationGracePeriodSeconds=4,
+            os={"name": "linux"},
+        )
     )
     ready(cluster, pods, "hooks")
     uid = cluster.get("pod", "hooks", "-n", pods)["metadata"]["uid"]
     cluster.kubectl("delete", "pod", "hooks", "-n", pods, "--timeout=60s")
     written = run("docker", "exec", node, "sh", "-c", f"cd {folder} && ls").split()
-    assert "a" in written and "a.term" in written and "b.term" in written
+    assert written == ["a", "a.term", "b.term", "d.term", "e.usr"]
     assert run("docker", "exec", node, "find", "/sys/fs/cgroup", "-name", f"pod{uid}") == ""

@@ -65,7 +65,7 @@ class Docker:
         self.held[cid]["State"] |= {"Status": "exited", "ExitCode": code, "FinishedAt": _now()}
         self._ends[cid].set()
 
-    async def call(self, method: str, path: str) -> JSON:
+    async def call(self, method: str, path: str, **options: Any) -> JSON:
         raise EngineError(f"{method} {path}: not here")
 
     async def containers(self, labels: list[str]) -> list[JSON]:

@@ -17,7 +17,7 @@ class Daemon:
     def __init__(self, version: str = "1", driver: str = "cgroupfs") -> None:
         self.info: dict[str, Any] | None = {"CgroupVersion": version, "CgroupDriver": driver}
 
-    async def call(self, method: str, path: str) -> dict[str, Any]:
+    async def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         if self.info is None:
             raise EngineError("no answer")
         return self.info

@@ -22,7 +22,7 @@ def test_a_running_pod_is_ready() -> None:
     made = generate(pod(), observed(sandbox(), run("c")), UP)
     assert made["phase"] == "Running"
     assert made["podIP"] == "10.244.1.5" and made["podIPs"] == [{"ip": "10.244.1.5"}] and made["hostIP"] == "172.30.0.3"
-    assert {c["type"] for c in made["conditions"]} == set(status.OWNED_CONDITIONS)
+    assert {c["type"] for c in made["conditions"]} == set(status.OWNED_CONDITIONS) - {"DisruptionTarget"}
     assert all(c["status"] == "True" for c in made["conditions"])
     (container,) = made["containerStatuses"]
     assert container["state"] == {"running": {"startedAt": "2026-01-01T00:00:01Z"}}
@@ -137,8 +137,22 @@ def test_a_pod_past_its_deadline_has_failed_once_it_has_stopped() -> None:
     deadline = status.deadline_of(late)
     assert deadline is not None and meta.parse_time("2026-01-01T00:00:06Z").timestamp() == deadline
     assert status.deadline_of(pod(activeDeadlineSeconds=5)) is None
-    made = generate(late, observed(sandbox(), run("c")), Facts(expired=True, now=NOW))
+    made = generate(late, observed(sandbox(), run("c")), Facts(failed=status.DEADLINE_EXCEEDED, now=NOW))
     assert made["phase"] == "Running" and "reason" not in made
-    made = generate(late, observed(sandbox(), exited("c", 0)), Facts(expired=True, ended=True, now=NOW))
+    made = generate(
+        late, observed(sandbox(), exited("c", 0)), Facts(failed=status.DEADLINE_EXCEEDED, ended=True, now=NOW)
+    )
     assert made["phase"] == "Failed" and made["reason"] == "DeadlineExceeded"
     assert condition(made, "Ready")["reason"] == "PodFailed"
+
+
+def test_an_evicted_pod_says_so_once_nothing_of_it_runs() -> None:
+    why = (status.EVICTED, "The node was low on resource: memory. ")
+    made = generate(pod(), observed(sandbox(), run("c")), Facts(failed=why, now=NOW))
+    assert made["phase"] == "Running" and "reason" not in made
+    ready = next(c for c in made["conditions"] if c["type"] == "Ready")
+    assert ready["status"] == "False"  # no Service sends it anything any more
+    made = generate(pod(), observed(exited("c", 137)), Facts(failed=why, ended=True, now=NOW))
+    assert (made["phase"], made["reason"], made["message"]) == ("Failed", *why)
+    found = next(c for c in made["conditions"] if c["type"] == "DisruptionTarget")
+    assert (found["status"], found["reason"], found["message"]) == ("True", "TerminationByKubelet", why[1])
