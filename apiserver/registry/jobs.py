@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from apimachinery import field, schedules
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
+from apiserver.registry import jobrules
 from apiserver.registry.strategy import Context
 from apiserver.registry.workloads import WorkloadStrategy, label_as_template
 
@@ -16,9 +17,9 @@ _CRON_NAME_LENGTH = 52  # so that its Jobs' names fit a label
 class JobStrategy(WorkloadStrategy):
     """batch/v1 Job: unless told otherwise it selects its own pods by its uid."""
 
-    fixed = ("completions", "selector", "template", "completionMode")
+    fixed = ("selector", "template", "completionMode")
     restart_policies = ("OnFailure", "Never")
-    counts = ("parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished")
+    counts = ()
     spec_defaults = {"suspend": False, "completionMode": "NonIndexed", "manualSelector": False}
 
     def default(self, obj: JSON) -> None:
@@ -37,7 +38,19 @@ class JobStrategy(WorkloadStrategy):
         label_as_template(obj)
 
     def validate(self, obj: JSON) -> list[FieldError]:
-        return _restart_required(super().validate(obj))
+        return _restart_required([*super().validate(obj), *jobrules.faults(obj["spec"], "spec")])
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        completions, before = obj["spec"].get("completions"), old["spec"].get("completions")
+        faults = super().validate_update(obj, old)
+        if completions == before:
+            return faults
+        if obj["spec"].get("completionMode") != "Indexed":
+            faults.append(field.invalid("spec.completions", completions, "field is immutable"))
+        elif completions is not None and completions != obj["spec"].get("parallelism"):
+            text = "can only be modified in tandem with spec.parallelism"
+            faults.append(field.invalid("spec.completions", completions, text))
+        return faults
 
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         super().prepare_create(obj, ctx)
@@ -73,7 +86,8 @@ class CronJobStrategy(WorkloadStrategy):
         return super().check_name(name) + too_long
 
     def validate(self, obj: JSON) -> list[FieldError]:
-        return _restart_required(super().validate(obj))
+        job = jobrules.faults(obj["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec")
+        return _restart_required([*super().validate(obj), *job])
 
     def selector_faults(self, spec: JSON, template: JSON, path: str) -> Iterator[FieldError]:
         yield from _schedule_faults(spec)
