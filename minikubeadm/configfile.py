@@ -13,9 +13,8 @@ import click
 import yaml
 
 from componentbase import defaults
-from minikubeadm.configuration import CONTROL_PLANE_TAINT
+from minikubeadm.configuration import API_VERSION, CONTROL_PLANE_TAINT, LOAD_BALANCER_POOL
 
-API_VERSION = "kubeadm.k8s.io/v1beta4"
 INIT, JOIN = ("InitConfiguration", "ClusterConfiguration"), ("JoinConfiguration",)
 Convert = Callable[[Any], Any]
 
@@ -88,7 +87,7 @@ FIELDS: Mapping[str, Mapping[str, tuple[str, Convert]]] = {
         "networking.podSubnet": ("pod_network_cidr", _text),
         "networking.serviceSubnet": ("service_cidr", _text),
         "apiServer.certSANs": ("apiserver_cert_extra_sans", _commas),
-        "controllerManager.extraArgs[load-balancer-pool]": ("load_balancer_pool", _text),
+        f"controllerManager.extraArgs[{LOAD_BALANCER_POOL}]": ("load_balancer_pool", _text),
     },
     "JoinConfiguration": {
         **_NODE,

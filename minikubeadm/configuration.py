@@ -5,17 +5,20 @@ from the API server and is told no range twice.
 """
 
 import ipaddress
-import json
 import re
 import socket
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import yaml
 
 from apimachinery import addresspool
 from componentbase import defaults
 
 JSON = dict[str, Any]
+API_VERSION = "kubeadm.k8s.io/v1beta4"
+LOAD_BALANCER_POOL = "load-balancer-pool"  # a flag of the controllers
 CONTROL_PLANE_TAINT = "node-role.kubernetes.io/control-plane"
 _NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -64,15 +67,40 @@ class ClusterConfiguration:
         return found
 
     def encode(self) -> str:
-        """As text, for the ConfigMap."""
-        return json.dumps(asdict(self), indent=1)
+        """As kubeadm writes it into the ConfigMap, and reads it with --config. Images are the addons' own business."""
+        pool = [{"name": LOAD_BALANCER_POOL, "value": self.load_balancer_pool}] if self.load_balancer_pool else []
+        document = {
+            "apiVersion": API_VERSION,
+            "kind": "ClusterConfiguration",
+            "kubernetesVersion": defaults.GIT_VERSION,
+            "certificatesDir": defaults.PKI_DIRECTORY,
+            "clusterName": self.name,
+            "controlPlaneEndpoint": self.endpoint,
+            "networking": {
+                "dnsDomain": self.domain,
+                "podSubnet": self.pod_cidr,
+                "serviceSubnet": self.service_cidr,
+            },
+            "apiServer": {"certSANs": list(self.extra_names)},
+            "controllerManager": {"extraArgs": pool},
+        }
+        return yaml.safe_dump(document, sort_keys=False)
 
     @classmethod
     def decode(cls, text: str) -> "ClusterConfiguration":
         """From the ConfigMap; what a newer version may have added is passed over."""
-        known = {one.name for one in fields(cls)}
-        values = {key: value for key, value in json.loads(text).items() if key in known}
-        return cls(**values | {"extra_names": tuple(values.get("extra_names", ()))})
+        document: JSON = yaml.safe_load(text)
+        networking = document["networking"]
+        arguments = (document.get("controllerManager") or {}).get("extraArgs") or []
+        return cls(
+            name=document["clusterName"],
+            domain=networking["dnsDomain"],
+            pod_cidr=networking["podSubnet"],
+            service_cidr=networking["serviceSubnet"],
+            endpoint=document["controlPlaneEndpoint"],
+            load_balancer_pool=next((one["value"] for one in arguments if one["name"] == LOAD_BALANCER_POOL), ""),
+            extra_names=tuple((document.get("apiServer") or {}).get("certSANs") or ()),
+        )
 
 
 @dataclass(frozen=True)

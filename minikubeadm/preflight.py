@@ -27,7 +27,9 @@ _CONTROL_PLANE_PORTS = (
 
 
 async def check(node: NodeConfiguration, *, ignore: Sequence[str] = ()) -> None:
-    """Run every check; StepFailed with all problems. `ignore` names checks whose problems don't count."""
+    """Run every check; StepFailed with all problems. `ignore` names checks whose problems don't count, or is `all`."""
+    if "all" in ignore:
+        return
     found = [f"[{name}] {problem}" for name, one in CHECKS.items() if name not in ignore for problem in await one(node)]
     if found:
         raise StepFailed(

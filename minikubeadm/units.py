@@ -95,7 +95,8 @@ def etcd(node: NodeConfiguration, *, joining: str = "") -> Unit:
         "logger": "zap",
         "log-level": "warn",
     }
-    return Unit("mini-etcd", "etcd", ("/usr/bin/etcd",), flags)
+    # A member that has no quorum yet waits for the others, which may be away for longer than units usually are.
+    return Unit("mini-etcd", "etcd", ("/usr/bin/etcd",), flags, options=("TimeoutStartSec=infinity",))
 
 
 def apiserver(cluster: ClusterConfiguration, node: NodeConfiguration) -> Unit:

@@ -3,15 +3,15 @@
 So no token and no certificate key is on a command line, and what a user would write for a machine is what we use.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from componentbase import defaults
-from minikubeadm import configfile, tokens
+from minikubeadm import tokens
 from minikubeadm.cluster import networks, nodes
+from minikubeadm.configuration import API_VERSION, ClusterConfiguration
 
 JSON = dict[str, Any]
 
@@ -28,8 +28,6 @@ class Admission:
 
 def init(node: nodes.Node, admission: Admission) -> str:
     """For the first control plane."""
-    networking = {"podSubnet": node.pod_cidr, "serviceSubnet": node.service_cidr}
-    pool = {"name": "load-balancer-pool", "value": networks.load_balancer_pool(node.ip)}
     first: JSON = {
         "kind": "InitConfiguration",
         "bootstrapTokens": [{"token": admission.token.text}],
@@ -38,14 +36,14 @@ def init(node: nodes.Node, admission: Admission) -> str:
     }
     if admission.certificate_key:
         first["certificateKey"] = admission.certificate_key
-    cluster = {
-        "kind": "ClusterConfiguration",
-        "clusterName": node.cluster,
-        "controlPlaneEndpoint": admission.endpoint,
-        "networking": networking,
-        "controllerManager": {"extraArgs": [pool]},
-    }
-    return _text([first, cluster])
+    cluster = ClusterConfiguration(
+        name=node.cluster,
+        endpoint=admission.endpoint,
+        pod_cidr=node.pod_cidr,
+        service_cidr=node.service_cidr,
+        load_balancer_pool=networks.load_balancer_pool(node.ip),
+    )
+    return f"{_text(first)}---\n{cluster.encode()}"
 
 
 def join(node: nodes.Node, admission: Admission, pin: str) -> str:
@@ -59,7 +57,7 @@ def join(node: nodes.Node, admission: Admission, pin: str) -> str:
     if node.role == nodes.CONTROL_PLANE:
         local = {"advertiseAddress": node.ip, "bindPort": defaults.API_PORT}
         document["controlPlane"] = {"localAPIEndpoint": local, "certificateKey": admission.certificate_key}
-    return _text([document])
+    return _text(document)
 
 
 def _registration(node: nodes.Node, admission: Admission) -> JSON:
@@ -73,5 +71,5 @@ def _registration(node: nodes.Node, admission: Admission) -> JSON:
     return {"nodeRegistration": registration}
 
 
-def _text(documents: Sequence[JSON]) -> str:
-    return yaml.safe_dump_all([{"apiVersion": configfile.API_VERSION, **one} for one in documents], sort_keys=False)
+def _text(document: JSON) -> str:
+    return yaml.safe_dump({"apiVersion": API_VERSION, **document}, sort_keys=False)

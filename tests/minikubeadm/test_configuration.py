@@ -1,7 +1,6 @@
 """Configuration is validated whole, and survives its ConfigMap."""
 
-import json
-
+from minikubeadm import configfile
 from minikubeadm.configuration import ClusterConfiguration, NodeConfiguration
 
 
@@ -25,7 +24,12 @@ def test_addresses_of_services_follow_from_the_range() -> None:
 
 
 def test_it_survives_the_config_map_and_what_a_newer_version_added() -> None:
-    cluster = ClusterConfiguration(name="c", pod_cidr="10.10.0.0/16")
+    pool = "172.30.0.200-172.30.0.250"
+    cluster = ClusterConfiguration(name="c", pod_cidr="10.10.0.0/16", extra_names=("a.b",), load_balancer_pool=pool)
     assert ClusterConfiguration.decode(cluster.encode()) == cluster
-    newer = json.dumps({**json.loads(cluster.encode()), "later": 1})
-    assert ClusterConfiguration.decode(newer) == cluster
+    assert ClusterConfiguration.decode(cluster.encode() + "later: {a: 1}\n") == cluster
+
+
+def test_what_is_in_the_config_map_can_be_given_to_init() -> None:
+    given = configfile.options(ClusterConfiguration(name="c", extra_names=("a.b",)).encode(), configfile.INIT)
+    assert (given["cluster_name"], given["apiserver_cert_extra_sans"]) == ("c", "a.b")
