@@ -13,6 +13,7 @@ from minikubeadm.certscommands import certs, kubeconfig
 from minikubeadm.chaos.commands import chaos
 from minikubeadm.cli import certificate_key_option, commas, options_of, run, token_option
 from minikubeadm.cluster.commands import cluster
+from minikubeadm.configcommands import config
 from minikubeadm.dev.commands import dev
 from minikubeadm.etcdcommands import etcd
 from minikubeadm.initcommand import NODE_OPTIONS, init, node_of
@@ -63,6 +64,7 @@ main.add_command(token)
 main.add_command(certs)
 main.add_command(kubeconfig)
 main.add_command(etcd)
+main.add_command(config)
 main.add_command(cluster)
 main.add_command(dev)
 main.add_command(chaos)

@@ -6,6 +6,7 @@ which somebody may have loaded by hand.
 
 import contextlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from componentbase import defaults
@@ -13,7 +14,8 @@ from minikubeadm import etcdmembers, host, process, units
 from minikubeadm.process import StepFailed
 from minikubeadm.progress import Progress
 
-UNIT_NAMES = ("mini-proxy", "mini-kubelet", "mini-scheduler", "mini-controller-manager", "mini-apiserver", "mini-etcd")
+UNIT_NAMES = ("mini-proxy", "mini-kubelet", "mini-scheduler", "mini-controller-manager", "mini-apiserver")
+ETCD = "mini-etcd"
 FOLDERS = (
     defaults.KUBERNETES_DIRECTORY, "/var/lib/etcd", defaults.KUBELET_DIRECTORY, "/var/lib/cni", "/etc/cni/net.d",
 )  # fmt: skip
@@ -25,18 +27,13 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 async def reset(*, progress: Progress) -> None:
-    """Leave etcd, stop our units, remove the pods' containers and networks, and what was written."""
-    if (units.UNIT_DIRECTORY / "mini-etcd.service").exists():
+    """Stop our units, leave etcd, remove the pods' containers and networks, and what was written."""
+    async with progress.step("units stopped and removed"):
+        await _remove_units(UNIT_NAMES)
+    if (units.UNIT_DIRECTORY / f"{ETCD}.service").exists():
         async with progress.step("this machine's member taken out of etcd, if there are others"):
             await _leave_etcd(progress)
-    async with progress.step("units stopped and removed"):
-        written = [name for name in UNIT_NAMES if (units.UNIT_DIRECTORY / f"{name}.service").exists()]
-        if written:
-            await process.run("systemctl", "disable", "-q", "--now", *written, what="stopping units")
-        for name in written:
-            (units.UNIT_DIRECTORY / f"{name}.service").unlink()
-        await process.run("systemctl", "daemon-reload", what="reading the units again")
-        await process.succeeds("systemctl", "reset-failed", "mini-*")
+            await _remove_units([ETCD])
     async with progress.step("pods' containers removed"):
         await _remove_containers()
     async with progress.step("mounts, files, data and cgroups removed, kernel parameters put back"):
@@ -47,6 +44,16 @@ async def reset(*, progress: Progress) -> None:
         await host.restore()
     async with progress.step("pod network removed"):
         await _remove_network()
+
+
+async def _remove_units(names: Sequence[str]) -> None:
+    written = [name for name in names if (units.UNIT_DIRECTORY / f"{name}.service").exists()]
+    if written:
+        await process.run("systemctl", "disable", "-q", "--now", *written, what="stopping units")
+    for name in written:
+        (units.UNIT_DIRECTORY / f"{name}.service").unlink()
+    await process.run("systemctl", "daemon-reload", what="reading the units again")
+    await process.succeeds("systemctl", "reset-failed", "mini-*")
 
 
 async def _leave_etcd(progress: Progress) -> None:

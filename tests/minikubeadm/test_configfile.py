@@ -111,3 +111,16 @@ def test_a_token_can_come_from_a_file(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["join", "192.0.2.2:6443", "--token-file", str(file)])
     assert done.exit_code == 2
     assert "a bootstrap token looks like" in done.output
+
+
+@pytest.mark.parametrize("which", ["init-defaults", "join-defaults"])
+def test_what_config_print_gives_is_honoured_whole(which: str) -> None:
+    printed = CliRunner().invoke(main, ["config", "print", which]).output
+    done = CliRunner().invoke(main, ["config", "validate", "--config", "-"], input=printed)
+    assert (done.exit_code, done.output) == (0, "ok\n")
+
+
+def test_config_validate_names_what_is_not_honoured() -> None:
+    done = CliRunner().invoke(main, ["config", "validate", "--config", "-"], input=INIT + "dns: {disabled: true}\n")
+    assert done.exit_code == 1
+    assert "dns.disabled is not honoured" in done.output
