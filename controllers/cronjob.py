@@ -126,8 +126,9 @@ class CronJobController:
             found = await self._client.get(kinds.JOB, meta.name(body), namespace=meta.namespace(body))
             return found if (meta.controller_of(found) or {}).get("uid") == meta.uid(cron_job) else None
         except REFUSED as error:
-            if not is_ending_namespace(error):
-                self._events.event(cron_job, "Warning", "FailedCreate", f"Error creating job: {error}")
+            if is_ending_namespace(error):
+                return None
+            self._events.event(cron_job, "Warning", "FailedCreate", f"Error creating job: {error}")
             raise
         self._events.event(cron_job, "Normal", "SuccessfulCreate", f"Created job {meta.name(made)}")
         return made

@@ -93,8 +93,10 @@ class JobController(PodOwnerController):
         counted = jobs.tally(job, pods, self._released.get(key, ()))
         over = jobs.verdict(job, pods, counted, now=now)
         job = await self._write(key, job, jobstatus.noted(job, counted, over, now=now))
-        again = await self._act(key, job, pods, counted, over) if in_step else None
-        await self._count(key, job, pods, counted, over)
+        try:
+            again = await self._act(key, job, pods, counted, over) if in_step else None
+        finally:  # pods that can't be made are no reason not to let go those that ended
+            await self._count(key, job, pods, counted, over)
         left = jobs.seconds_left(job, now=now)
         return min((each for each in (again, left) if each is not None and not over), default=None)
 

@@ -105,7 +105,10 @@ class PodOwnerController:
         return await self._claimer.claim(owner, self.selector(owner), candidates)
 
     async def _create_pods(self, key: str, owner: JSON, bodies: Sequence[JSON]) -> None:
-        """Create in growing batches; the first refusal ends it, and what was not sent is not expected any more."""
+        """Create in growing batches; the first refusal ends it, and what was not sent is not expected any more.
+
+        That the namespace is going away is no failure: the owner goes along with it.
+        """
         self._expectations.expect_creations(key, len(bodies))
         sent, batch = 0, 1
         while sent < len(bodies):
@@ -114,6 +117,8 @@ class PodOwnerController:
             refused = [result for result in results if result is not None]
             if refused:
                 self._expectations.creation_observed(key, len(refused) + len(bodies) - sent)
+                if is_ending_namespace(refused[0]):
+                    return
                 raise refused[0]
             batch *= 2
 

@@ -5,7 +5,7 @@ from typing import Any
 from apimachinery import errors, kinds, labels, meta
 from controllers import objects, replicas, rollout
 from controllers.context import Context
-from controllers.podowner import REFUSED, PodOwnerController, is_ending_namespace
+from controllers.podowner import REFUSED, PodOwnerController
 
 JSON = dict[str, Any]
 
@@ -52,8 +52,6 @@ class ReplicaSetController(PodOwnerController):
             elif planned.delete:
                 await self._delete_pods(key, replica_set, planned.delete)
         except REFUSED as error:
-            if is_ending_namespace(error):
-                return None
             return {
                 "type": "ReplicaFailure",
                 "status": "True",

@@ -190,3 +190,19 @@ async def test_an_index_that_fails_doesnt_keep_the_others_from_succeeding(admin,
     status = (await eventually(failed))["status"]
     assert (status["completedIndexes"], status["failedIndexes"]) == ("0,2", "1")
     assert meta.condition({"status": status}, "Failed")["reason"] == "FailedIndexes"
+
+
+async def test_a_namespace_goes_while_its_jobs_run(admin, controllers, namespace):
+    await admin.create(kinds.JOB, job(namespace, parallelism=2, completions=5))
+    await admin.create(kinds.JOB, job(namespace, name="replacing", podReplacementPolicy="Failed"))
+
+    async def three():
+        return len(await pods(admin, namespace)) == 3
+
+    await eventually(three)
+    await admin.delete(kinds.NAMESPACE, namespace)
+
+    async def gone():
+        return namespace not in {meta.name(each) for each in (await admin.list(kinds.NAMESPACE))["items"]}
+
+    await eventually(gone)
