@@ -89,13 +89,12 @@ def charge(a: Attributes, quota: JSON, wanted: Mapping[str, Fraction]) -> bool:
     """Add what is wanted to the quota's status; False if the quota isn't about it. Raises Forbidden."""
     status: JSON = quota.setdefault("status", {})
     hard: Mapping[str, str] = status.get("hard") or {}
-    limited = quota["spec"].get("hard") or {}
-    names = usage.names_of(a.kind, limited)
+    names = usage.names_of(a.kind, hard)  # of the status: a quota that its controller has not seen limits nothing
     if not names or not usage.in_scope(quota, a.kind, a.object):
         return False
     quota_name = quota["metadata"]["name"]
     if a.resource == ("", "pods"):
-        missing = usage.unspecified(a.object.get("spec") or {}, limited)
+        missing = usage.unspecified(a.object.get("spec") or {}, hard)
         if missing:
             told = "; ".join(f"{name} for: {','.join(missing[name])}" for name in sorted(missing))
             raise refused(a, f"failed quota: {quota_name}: must specify {told}")
@@ -103,7 +102,7 @@ def charge(a: Attributes, quota: JSON, wanted: Mapping[str, Fraction]) -> bool:
     if not growing:
         return False
     used: dict[str, str] = dict(status.get("used") or {})
-    unknown = sorted(name for name in growing if name not in used or name not in hard)
+    unknown = sorted(name for name in growing if name not in used)
     if unknown:
         raise refused(a, f"status unknown for quota: {quota_name}, resources: {','.join(unknown)}")
     after = {name: quantity.parse(used[name]) + amount for name, amount in growing.items()}

@@ -112,11 +112,18 @@ async def test_two_at_once_do_not_get_the_same_rest() -> None:
     assert storage.used() == {"pods": "5"}
 
 
+async def test_a_quota_that_its_controller_has_not_seen_limits_nothing_yet() -> None:
+    subject, _ = plugin(quota({"pods": "0"}))
+    await subject.validate(write(pod()))
+
+
 async def test_limited_resources_must_be_stated_and_counted() -> None:
     subject, _ = plugin(quota({"limits.cpu": "1", "requests.cpu": "1"}, {"limits.cpu": "0", "requests.cpu": "0"}))
     with pytest.raises(errors.Forbidden, match=r"failed quota: q: must specify limits\.cpu for: c"):
         await subject.validate(write(pod(cpu="1")))
-    subject, _ = plugin(quota({"pods": "1"}))
+    half_seen = quota({"pods": "1"})
+    half_seen["status"] = {"hard": {"pods": "1"}}
+    subject, _ = plugin(half_seen)
     with pytest.raises(errors.Forbidden, match="status unknown for quota: q, resources: pods"):
         await subject.validate(write(pod()))
 
