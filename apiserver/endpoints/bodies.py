@@ -28,6 +28,9 @@ YAML_ALIASES: Final = 64
 _YAML_ON_LOOP_BYTES: Final = 32 * 1024
 _JSON_TYPES: Final = frozenset({"application/json", "text/json"})
 _YAML_TYPES: Final = frozenset({"application/yaml", "application/x-yaml", "text/yaml"})
+JSON_NAMES: Final[dict[type, str]] = {
+    dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "bool",
+}  # fmt: skip
 _VALIDATIONS: Final = ("Ignore", "Warn", "Strict")
 _ALIAS = re.compile(rb"(?<=[\s\[{,:-])\*\w")
 
@@ -84,6 +87,16 @@ def _from_json(raw: bytes) -> Any:
         raise errors.BadRequest(
             f"the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"
         ) from error
+
+
+def syntax_error(raw: bytes, error: orjson.JSONDecodeError) -> str:
+    """What is wrong with JSON, in the words of Go's decoder."""
+    text = raw.decode(errors="replace")
+    rest = text[error.pos :].lstrip()
+    if not rest:
+        return "unexpected end of JSON input"
+    wanted = "object key string" if text[: error.pos].rstrip().endswith("{") else "value"
+    return f"invalid character '{rest[0]}' looking for beginning of {wanted}"
 
 
 def _from_yaml(raw: bytes) -> Any:

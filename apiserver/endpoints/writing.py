@@ -88,8 +88,9 @@ async def patch(call: Call, resource: Resource, parts: Parts) -> Reply:
         body,
         ctx,
         content_type=content_type,
+        gvk=resource.gvk,
         subresource=call.info.subresource,
-        inspect=bodies.inspector(call, store.gvk),
+        inspect=bodies.inspector(call, store.gvk if content_type == patching.APPLY_PATCH else resource.gvk),
     )
     return _answer(resource, written, shape)
 
@@ -103,7 +104,7 @@ async def _patch_body(call: Call, resource: Resource, raw: bytes, content_type: 
     if content_type != patching.APPLY_PATCH:
         if "force" in call.query:
             parameters.refuse("PatchOptions", [field.forbidden("force", "may not be specified for non-apply patch")])
-        return await bodies.decode(call, raw, "application/json")
+        return _decoded_patch(raw, content_type)
     if not call.query.get("fieldManager"):
         parameters.refuse("PatchOptions", [field.required("fieldManager", "is required for apply patch")])
     decoded = await bodies.decode(call, raw, "application/yaml")
@@ -116,6 +117,21 @@ async def _patch_body(call: Call, resource: Resource, raw: bytes, content_type: 
     body = bodies.checked_kind(decoded, resource.gvk)
     bodies.inspector(call, resource.gvk)(body)
     return output.stored(resource, body)
+
+
+def _decoded_patch(raw: bytes, content_type: str) -> Any:
+    """The patch, an object or a list of operations. Raises BadRequest in the words of Go's decoder."""
+    prefix = "" if content_type == patching.STRATEGIC_PATCH else "error decoding patch: "
+    wanted = list if content_type == patching.JSON_PATCH else dict
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise errors.BadRequest(prefix + bodies.syntax_error(raw, error)) from error
+    if not isinstance(body, wanted):
+        go_type = "[]handlers.jsonPatchOp" if wanted is list else "map[string]interface {}"
+        name = bodies.JSON_NAMES.get(type(body), "null")
+        raise errors.BadRequest(f"{prefix}json: cannot unmarshal {name} into Go value of type {go_type}")
+    return body
 
 
 def _answer(resource: Resource, written: Written, shape: negotiation.Representation) -> Reply:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from apimachinery import errors, field, patch, schemas, ssa, strategic
+from apimachinery import conversion, errors, field, patch, schemas, ssa, strategic
 from apimachinery.kinds import GVK
 from apimachinery.meta import JSON
 from apiserver.registry.store import Change, ResourceStore, Written
@@ -33,17 +33,23 @@ async def patch_object(
     ctx: Context,
     *,
     content_type: str,
+    gvk: GVK,
     subresource: str = "",
     inspect: Callable[[JSON], bool] | None = None,
 ) -> Written:
-    """Patch one object. `inspect` is shown each result before it is stored (unknown fields)."""
+    """Patch one object as it is in the version of `gvk`; an apply's body is in the stored version already.
+
+    `inspect` is shown each result before it is stored (unknown fields).
+    """
     if content_type == APPLY_PATCH:
         change = _applying(store, namespace, name, body, ctx, subresource)
         ctx.applied = True
     else:
-        change = _patching(store, name, body, _patcher(content_type, store.gvk))
+        change = _patching(store, name, body, _patcher(content_type, gvk))
     if inspect is not None:
         change = _inspected(change, inspect, ctx)
+    if content_type != APPLY_PATCH and gvk != store.gvk:
+        change = _converted(change, gvk, store.gvk, ctx)
     return await store.change(namespace, name, change, ctx, subresource=subresource)
 
 
@@ -55,6 +61,17 @@ def _inspected(change: Change, inspect: Callable[[JSON], bool], ctx: Context) ->
         except errors.BadRequest as error:
             raise _undecodable(new, error) from error
         return new
+
+    return run
+
+
+def _converted(change: Change, gvk: GVK, stored: GVK, ctx: Context) -> Change:
+    """The change of an object that it sees in another version than the stored one."""
+
+    def run(old: JSON | None) -> JSON:
+        new = change(old and conversion.convert(old, gvk.api_version))
+        ctx.checked = False
+        return conversion.convert(new, stored.api_version)
 
     return run
 
