@@ -106,9 +106,9 @@ def _may_go_unready(budget: JSON, status: JSON, pod: JSON) -> bool:
 
 
 def _check_budget(budget: JSON, status: JSON) -> None:
-    name = meta.name(budget)
+    name, retry_after = meta.name(budget), None  # kubectl drain says so and waits; a client's library would be silent
     if (status.get("observedGeneration") or 0) < (meta.metadata(budget).get("generation") or 0):
-        message = f"The disruption budget {name} is still being processed by the server."
+        message, retry_after = f"The disruption budget {name} is still being processed by the server.", 10
     elif (status.get("disruptionsAllowed") or 0) <= 0:
         message = (
             f"The disruption budget {name} needs {status.get('desiredHealthy', 0)} healthy pods and has "
@@ -117,4 +117,4 @@ def _check_budget(budget: JSON, status: JSON) -> None:
     else:
         return
     cause = {"reason": "DisruptionBudget", "message": message}
-    raise errors.TooManyRequests(_VIOLATES, causes=[cause], retry_after=10)
+    raise errors.TooManyRequests(_VIOLATES, causes=[cause], retry_after=retry_after)
