@@ -25,6 +25,8 @@ _TERM: Final = re.compile(
     re.VERBOSE,
 )
 
+_TOKEN: Final = re.compile(r"[!=]=|[!=<>(),]|[^\s,!=<>()]+")
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -116,10 +118,30 @@ def parse(text: str) -> Selector:
     while position < len(text) and text[position:].strip():
         term = _TERM.match(text, position)
         if term is None:
-            raise ValueError(f"unable to parse requirement: found '{text[position:].strip()}'")
+            raise ValueError(f"unable to parse requirement: {_unexpected(text[position:])}")
         requirements.append(_requirement(term))
         position = term.end()
     return Selector(tuple(sorted(requirements, key=lambda each: each.key)))
+
+
+def _unexpected(text: str) -> str:
+    """Where a requirement that can't be read goes wrong, in the words that clients know."""
+    tokens = iter(_TOKEN.findall(text))
+    key = next(tokens, "")
+    if key == "!":
+        return f"found '{next(tokens, '')}', expected: identifier"
+    if not key[:1].isalnum():
+        return f"found '{key}', expected: !, identifier, or 'end of string'"
+    operator = next(tokens, "")
+    if operator not in _OPERATORS:
+        return f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt"
+    found = next(tokens, "")
+    if operator not in ("in", "notin"):
+        return f"found '{next(tokens, '')}', expected: ',' or 'end of string'"
+    if found != "(":
+        return f"found '{found}' expected: '('"
+    wrong = next((each for each in tokens if each != "," and not each[:1].isalnum()), "")
+    return f"found '{wrong}', expected: ',' or ')'"
 
 
 _OPERATORS: Final = {"=": IN, "==": IN, "!=": NOT_IN, ">": GT, "<": LT, "in": IN, "notin": NOT_IN}

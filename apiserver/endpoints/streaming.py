@@ -17,7 +17,7 @@ from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
 from apiserver.endpoints.streaming_proxy import Proxy
 from apiserver.outbound.kubelet import KubeletClient
-from apiserver.outbound.tunnel import Refusal, is_upgrade, tunnel
+from apiserver.outbound.tunnel import Refusal, dial_error, is_upgrade, tunnel
 from apiserver.replies import Done, Reply
 from apiserver.request import RequestInfo, parse_query
 from apiserver.storage import Storage
@@ -103,8 +103,10 @@ class Streaming:
                     body = await answer.content.read(_CHUNK_BYTES)
                     raise _kubelet_error(answer.status, body, meta.name(pod))
                 return await _stream(request, answer)
+        except aiohttp.ClientConnectorError as error:
+            raise errors.StatusError(f'Get "{url}": {dial_error(target, error)}') from error
         except aiohttp.ClientError as error:
-            raise errors.InternalError(f'Get "{url}": {error}') from error
+            raise errors.StatusError(f'Get "{url}": {error}') from error
 
     # -- what is looked up --------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ are bounded: the client's socket is not read while the peer is slow, and the oth
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -105,14 +106,14 @@ class _FromClient:
 
 
 async def tunnel(request: web.BaseRequest, target: Target, path: str) -> Done | Refusal:
-    """Upgrade at `target` and copy until either side ends. Raises InternalError if the peer can't be reached."""
+    """Upgrade at `target` and copy until either side ends. Raises StatusError (500) if the peer can't be reached."""
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(
                 target.host, target.port, ssl=target.tls, limit=_HEAD_LIMIT_BYTES
             )
     except (OSError, TimeoutError) as error:
-        raise errors.InternalError(f"error dialing backend: {_dial_error(target, error)}") from error
+        raise errors.StatusError(f"error dialing backend: {dial_error(target, error)}") from error
     try:
         writer.write(_request_head(request, target, path))
         try:
@@ -120,7 +121,7 @@ async def tunnel(request: web.BaseRequest, target: Target, path: str) -> Done | 
                 await writer.drain()
                 head = await reader.readuntil(b"\r\n\r\n")
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise errors.InternalError(f"error sending request to backend: {error}") from error
+            raise errors.StatusError(f"error sending request to backend: {error}") from error
         if head.split(b" ", 2)[1:2] != [b"101"]:
             return await _refusal(head, reader)
         await _copy_both(request, reader, writer, head)
@@ -129,8 +130,11 @@ async def tunnel(request: web.BaseRequest, target: Target, path: str) -> Done | 
         writer.close()
 
 
-def _dial_error(target: Target, error: BaseException) -> str:
-    return f"dial tcp {target.authority}: {error or 'i/o timeout'}"
+def dial_error(target: Target, error: BaseException) -> str:
+    """Why there is no connection, as Go says it: dial tcp 10.0.0.1:10250: connect: connection refused."""
+    number = getattr(getattr(error, "os_error", error), "errno", None)
+    why = f"connect: {os.strerror(number).lower()}" if number else str(error) or "i/o timeout"
+    return f"dial tcp {target.authority}: {why}"
 
 
 def _request_head(request: web.BaseRequest, target: Target, path: str) -> bytes:

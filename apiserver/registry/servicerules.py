@@ -17,8 +17,6 @@ _POLICIES = ("Cluster", "Local")
 def faults(spec: JSON) -> Iterator[FieldError]:
     """Every fault of a Service's spec, already defaulted."""
     kind = spec["type"]
-    if kind not in TYPES:
-        yield field.not_supported("spec.type", kind, TYPES)
     headless = spec.get("clusterIP") == "None"
     if not spec.get("ports") and not headless and kind != "ExternalName":
         yield field.required("spec.ports")
@@ -46,6 +44,8 @@ def faults(spec: JSON) -> Iterator[FieldError]:
         yield field.invalid(path, timeout, "must be greater than 0 and less than 86400")
     yield from _address_faults(spec)
     yield from _port_faults(spec)
+    if kind not in TYPES:
+        yield field.not_supported("spec.type", kind, TYPES)
 
 
 def _address_faults(spec: JSON) -> Iterator[FieldError]:

@@ -101,3 +101,21 @@ def test_any_text_parses_or_raises_value_error(text: str) -> None:
         labels.parse(text)
     except ValueError:
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("app in", "found '' expected: '('"),
+        ("app in x", "found 'x' expected: '('"),
+        ("app in (a", "found '', expected: ',' or ')'"),
+        ("app ? x", "found '?', expected: in, notin, =, ==, !=, gt, lt"),
+        ("=x", "found '=', expected: !, identifier, or 'end of string'"),
+        ("!", "found '', expected: identifier"),
+        ("a=b c", "found 'c', expected: ',' or 'end of string'"),
+    ],
+)
+def test_what_can_not_be_read_is_said_as_clients_know_it(text: str, why: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        labels.parse(text)
+    assert str(caught.value) == f"unable to parse requirement: {why}"

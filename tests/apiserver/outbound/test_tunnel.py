@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -11,7 +12,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from apiserver.outbound.kubelet import Target
-from apiserver.outbound.tunnel import Refusal, passed_headers, tunnel
+from apiserver.outbound.tunnel import Refusal, dial_error, passed_headers, tunnel
 from apiserver.replies import Reply
 
 
@@ -142,3 +143,14 @@ def test_credentials_stay_here() -> None:
         "Sec-WebSocket-Protocol": "v4.channel.k8s.io, base64url.bearer.authorization.k8s.io.abc",
     }
     assert passed_headers(headers) == [("Upgrade", "u"), ("Sec-WebSocket-Protocol", "v4.channel.k8s.io")]
+
+
+async def test_a_peer_that_is_not_there_is_told_without_our_own_objects() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientConnectorError) as caught:
+            await session.get(f"http://127.0.0.1:{port}/")
+    said = dial_error(Target("127.0.0.1", port), caught.value)
+    assert said == f"dial tcp 127.0.0.1:{port}: connect: connection refused"
+    assert dial_error(Target("10.0.0.1", 10250), TimeoutError()) == "dial tcp 10.0.0.1:10250: i/o timeout"
