@@ -175,19 +175,6 @@ def test_a_cron_jobs_schedule_and_name() -> None:
     assert strategy_for(kinds.CRON_JOB).check_name("a" * 53) == ["must be no more than 52 characters"]
 
 
-def test_a_daemon_set_counts_the_changes_of_its_template() -> None:
-    strategy, counted = strategy_for(kinds.DAEMON_SET), "deprecated.daemonset.template.generation"
-    old = made(kinds.DAEMON_SET, {"spec": {"selector": SELECTOR, "template": template()}})
-    assert old["metadata"]["annotations"] == {counted: "1"}
-    new = copy.deepcopy(old)
-    new["metadata"]["annotations"] = {"a": "b"}
-    unchanged, _ = changed(strategy, old, new)
-    assert unchanged["metadata"]["annotations"] == {"a": "b", counted: "1"}
-    new["spec"]["template"]["spec"]["containers"][0]["image"] = "other"
-    updated, _ = changed(strategy, old, new)
-    assert updated["metadata"]["annotations"] == {"a": "b", counted: "2"}
-
-
 STATEFUL = (
     "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
     "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' "
