@@ -2,7 +2,7 @@
 
 A kubelet counts CPU seconds; what is shown is a rate, so it takes two scrapes. Nothing is scraped until somebody asks.
 The answer is kept for some seconds; the scrape before it is the start of the window, and where there is none that is
-recent, a second scrape follows the first after a moment. A node that doesn't answer, and a container that isn't in both
+recent or that lacks a container, a second scrape follows the first after a moment. A node that doesn't answer, and a container that isn't in both
 scrapes, have no figures: they are left out, as the metrics server does.
 """
 
@@ -93,6 +93,11 @@ def between(before: Scrape, after: Scrape, timestamp: str) -> NodeUsage:
     return NodeUsage(timestamp, window, used)
 
 
+def _is_new(scrape: Scrape | None, before: Scrape | None) -> bool:
+    """Is something seen for the first time, so that a second scrape is wanted soon?"""
+    return scrape is not None and (before is None or not scrape.counters.keys() <= before.counters.keys())
+
+
 class Usage:
     """Scrapes when asked; those who ask at the same time share it."""
 
@@ -123,7 +128,7 @@ class Usage:
     async def _refresh(self, nodes: list[JSON]) -> None:
         before = {name: each for name, each in self._scrapes.items() if self._clock() - each.at < OLDEST_SECONDS}
         self._scrapes = await self._scrape(nodes)
-        new = [node for node in nodes if meta.name(node) in self._scrapes and meta.name(node) not in before]
+        new = [node for node in nodes if _is_new(self._scrapes.get(meta.name(node)), before.get(meta.name(node)))]
         if new:
             before |= {name: self._scrapes[name] for name in map(meta.name, new)}
             await asyncio.sleep(WINDOW_SECONDS)

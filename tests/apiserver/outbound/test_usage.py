@@ -128,3 +128,11 @@ async def test_kubelets_are_asked_twice_at_first_and_then_rarely(monkeypatch: py
         later = await read.of([node])
         assert len(asked) == 3
         assert later["n1"].window > usage.FRESH_SECONDS
+
+
+def test_a_container_that_was_not_there_asks_for_a_second_look() -> None:
+    known = Scrape(1.0, {(): Counter(1, 1)})
+    assert usage._is_new(known, None)
+    assert usage._is_new(Scrape(2.0, {(): Counter(1, 1), CONTAINER: Counter(1, 1)}), known)
+    assert not usage._is_new(Scrape(2.0, {(): Counter(1, 1)}), known)
+    assert not usage._is_new(None, known)
