@@ -2,8 +2,8 @@
 
 A kubelet counts CPU seconds; what is shown is a rate, so it takes two scrapes. Nothing is scraped until somebody asks.
 The answer is kept for some seconds; the scrape before it is the start of the window, and where there is none that is
-recent or that lacks a container, a second scrape follows the first after a moment. A node that doesn't answer, and a container that isn't in both
-scrapes, have no figures: they are left out, as the metrics server does.
+recent, or one that lacks a container, a second scrape follows the first after a moment. A node that doesn't answer and
+a container that isn't in both scrapes have no figures: they are left out, as the metrics server does.
 """
 
 from __future__ import annotations
