@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,13 @@ def remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
+def left_behind(folder: Path, names: Collection[str]) -> tuple[list[Path], list[Path]]:
+    """(directories whose removal was begun, directories of no volume) below `folder`, given the volumes' names."""
+    present = sorted(folder.iterdir()) if folder.is_dir() else []
+    begun = [path for path in present if path.name.startswith(".") and path.name.endswith(".removed")]
+    return begun, [path for path in present if path not in begun and path.name not in names]
+
+
 class NodeLocalVolumes:
     """Removes the directories of this node's deleted volumes. Its informer is its own: no pod waits for that one."""
 
@@ -90,6 +98,16 @@ class NodeLocalVolumes:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._informers.run(), name="informers of node-local volumes")
             group.create_task(work(self._queue, self._reconcile), name="node-local volumes")
+            await self._informer.wait_synced()
+            await asyncio.to_thread(self._look_for_leftovers, [meta.name(each) for each in self._informer.list()])
+
+    def _look_for_leftovers(self, names: Collection[str]) -> None:
+        """Of volumes that were let go while this node counted as gone. Data that nobody has given up is only named."""
+        begun, unknown = left_behind(self._settings.node_local_dir, names)
+        for path in begun:
+            shutil.rmtree(path, ignore_errors=True)
+        for path in unknown:
+            log.warning("%s belongs to no volume of this cluster and is left alone: remove it if nobody needs it", path)
 
     def _changed(self, volume: JSON) -> None:
         if meta.is_deleting(volume):

@@ -4,16 +4,13 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.e2e.conftest import ROOT, Cluster, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 MANIFESTS = ROOT / "manifests"
-EXAMPLES = sorted(path.name for path in MANIFESTS.iterdir() if path.is_dir())
 
 
 @contextmanager
@@ -50,24 +47,6 @@ def shown(cluster: Cluster, port: int, text: str) -> bool:
 
 def replace_pods(cluster: Cluster, namespace: str, selector: str) -> None:
     cluster.kubectl("delete", "pod", "-n", namespace, "-l", selector, "--timeout=60s", timeout=70)
-
-
-def images(node: object) -> Iterator[dict[str, str]]:
-    """Every container of a manifest, wherever it is."""
-    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from images(value)
-    if isinstance(node, dict) and isinstance(node.get("image"), str):
-        yield node
-
-
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_can_be_run_offline(example: str) -> None:
-    files = sorted(Path(MANIFESTS / example).glob("*.yaml"))
-    found = [one for file in files for each in yaml.safe_load_all(file.read_text()) for one in images(each)]
-    assert found
-    for container in found:
-        assert container["imagePullPolicy"] == "IfNotPresent"
-        assert container["image"].startswith("mini-kubernetes/")
 
 
 def test_notes_are_kept_when_every_pod_is_killed(cluster: Cluster) -> None:

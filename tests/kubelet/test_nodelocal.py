@@ -84,6 +84,13 @@ def test_removal_never_follows_a_symlink(settings: Settings, tmp_path: Path) -> 
     assert list(settings.node_local_dir.iterdir()) == []
 
 
+def test_what_is_left_of_a_begun_removal_is_told_from_data_of_no_volume(tmp_path: Path) -> None:
+    for name in ("pvc-1", "pvc-2", ".pvc-3.removed"):
+        (tmp_path / name).mkdir()
+    assert nodelocal.left_behind(tmp_path, ["pvc-1"]) == ([tmp_path / ".pvc-3.removed"], [tmp_path / "pvc-2"])
+    assert nodelocal.left_behind(tmp_path / "missing", []) == ([], [])
+
+
 def test_only_deleted_volumes_of_ours_are_looked_at(settings: Settings) -> None:
     assert nodelocal.is_ours(provisioned(settings))
     assert not nodelocal.is_ours(volume("users-own"))
