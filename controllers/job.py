@@ -92,12 +92,12 @@ class JobController(PodOwnerController):
         now = self._context.clock()
         counted = jobs.tally(job, pods, self._released.get(key, ()))
         over = jobs.verdict(job, pods, counted, now=now)
-        job = await self._write(key, job, jobstatus.noted(job, counted, over, now=now))
-        try:
+        noted = await self._write(key, job, jobstatus.noted(job, counted, over, now=now))
+        try:  # with the Job as it was: what is counted now is noted by now, and must not be counted from both
             again = await self._act(key, job, pods, counted, over) if in_step else None
         finally:  # pods that can't be made are no reason not to let go those that ended
-            await self._count(key, job, pods, counted, over)
-        left = jobs.seconds_left(job, now=now)
+            await self._count(key, noted, pods, counted, over)
+        left = jobs.seconds_left(noted, now=now)
         return min((each for each in (again, left) if each is not None and not over), default=None)
 
     async def _act(

@@ -206,3 +206,27 @@ async def test_a_namespace_goes_while_its_jobs_run(admin, controllers, namespace
         return namespace not in {meta.name(each) for each in (await admin.list(kinds.NAMESPACE))["items"]}
 
     await eventually(gone)
+
+
+async def test_a_pods_end_disturbs_no_other_pod(admin, controllers, namespace):
+    await admin.create(kinds.JOB, job(namespace, completions=5, parallelism=2))
+
+    async def running():
+        return [pod for pod in await pods(admin, namespace) if jobpods.phase(pod) == "Pending"]
+
+    for left in (4, 3, 2, 1, 0):
+
+        async def as_many_as_may(number=min(2, left + 1)):
+            found = await running()
+            return len(found) == number and found
+
+        first, *others = await eventually(as_many_as_may)
+        await end(admin, first, "Succeeded")
+
+        async def counted(number=5 - left):
+            return (await admin.get(kinds.JOB, "j", namespace=namespace))["status"].get("succeeded") == number
+
+        await eventually(counted)
+        assert {meta.uid(pod) for pod in others} <= {meta.uid(pod) for pod in await running()}
+    await eventually(lambda: over(admin, namespace))
+    assert len(await pods(admin, namespace)) == 5
