@@ -132,7 +132,7 @@ def sign(
 def sign_like(
     ca: Pair, before: x509.Certificate, public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 ) -> x509.Certificate:
-    """A leaf certificate with the subject, names and usages of another one, for a year."""
+    """A leaf certificate with the subject, names, usages and length of life of another one."""
     extensions = {type(one.value): one.value for one in before.extensions}
     alternatives = extensions.get(x509.SubjectAlternativeName)
     usages = extensions.get(x509.ExtendedKeyUsage)
@@ -142,7 +142,7 @@ def sign_like(
         public_key=public_key,
         alternatives=alternatives if isinstance(alternatives, x509.SubjectAlternativeName) else None,
         usages=list(usages) if isinstance(usages, x509.ExtendedKeyUsage) else [],
-        lifetime=defaults.CERTIFICATE_LIFETIME,
+        lifetime=before.not_valid_after_utc - before.not_valid_before_utc - _CLOCK_SKEW,
     )
 
 

@@ -5,6 +5,7 @@ What is there already is kept: running `init` again, or after a user put files o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from componentbase import defaults, pki, pkilayout
@@ -20,6 +21,7 @@ class Credential:
     user: str
     groups: tuple[str, ...] = ()
     local: bool = False  # talks to the API server of its own machine: it is of no use when that is down
+    lifetime: timedelta = defaults.CERTIFICATE_LIFETIME
 
 
 def of_control_plane(node: NodeConfiguration) -> Sequence[Credential]:
@@ -29,7 +31,8 @@ def of_control_plane(node: NodeConfiguration) -> Sequence[Credential]:
         Credential("super-admin.conf", "kubernetes-super-admin", (defaults.MASTERS_GROUP,)),
         Credential("controller-manager.conf", defaults.CONTROLLER_MANAGER_USER, local=True),
         Credential("scheduler.conf", defaults.SCHEDULER_USER, local=True),
-        Credential("proxy.conf", defaults.PROXY_USER),
+        # Every node has a copy, which nobody renews there: it lives as long as the authority.
+        Credential("proxy.conf", defaults.PROXY_USER, lifetime=defaults.AUTHORITY_LIFETIME),
         Credential("kubelet.conf", f"{defaults.NODE_USER_PREFIX}{node.name}", (defaults.NODES_GROUP,)),
     )
 
@@ -55,7 +58,8 @@ def create_kubeconfigs(
     for credential in of_control_plane(node):
         if (directory / credential.file).exists():
             continue
-        pair = pki.issue(ca, credential.user, organizations=credential.groups, client=True)
+        days = credential.lifetime / timedelta(days=1)
+        pair = pki.issue(ca, credential.user, organizations=credential.groups, client=True, days=days)
         write_kubeconfig(
             directory / credential.file,
             server=f"https://{node.ip}:{local_port}" if credential.local else f"https://{cluster.endpoint}",

@@ -33,5 +33,5 @@ async def renew(name: str, directory: Path) -> None:
         async with Client(load_kubeconfig(directory / "admin.conf"), user_agent="minikubeadm") as client:
             await controlplane.wait_for_api(client)
             await api.ensure(client, bootstrap.proxy_secret((directory / "proxy.conf").read_bytes()))
-        click.echo("the nodes that join from now on get the proxies' new credentials; the others have the old ones:")
-        click.echo(f"copy {directory}/proxy.conf to them and restart mini-proxy there before those end")
+        click.echo("nodes that join from now on get the proxies' new credential; the others keep the old one:")
+        click.echo(f"copy {directory}/proxy.conf to them and restart mini-proxy there before that ends")

@@ -40,6 +40,8 @@ def test_a_renewed_one_differs_in_key_and_time_only(directory: Path) -> None:
         assert after.subject == before.subject
         assert after.public_key() != before.public_key()
         assert after.issuer == before.issuer
+        lives = [cert.not_valid_after_utc - cert.not_valid_before_utc for cert in (before, after)]
+        assert abs(lives[0] - lives[1]) < timedelta(minutes=10)
         for kind in (x509.SubjectAlternativeName, x509.ExtendedKeyUsage, x509.KeyUsage):
             values = [
                 [each.value for each in cert.extensions if isinstance(each.value, kind)] for cert in (before, after)
@@ -57,6 +59,13 @@ def test_what_is_renewed_is_written_where_it_was(directory: Path) -> None:
     assert pki.load_key(config.key_data).public_key() == by_name["admin.conf"].certificate.public_key()
     etcd = pki.load_pair(directory / "pki/etcd/server.crt", directory / "pki/etcd/server.key")
     assert etcd.key.public_key() == etcd.certificate.public_key()
+
+
+def test_what_every_node_has_a_copy_of_lives_as_long_as_the_authority(directory: Path) -> None:
+    ends = {one.name: one.ends for one in certificates.held(directory)}
+    authority = dict(certificates.authorities(directory))["ca"]
+    assert authority - ends["proxy.conf"] < timedelta(minutes=10)
+    assert ends["admin.conf"] - datetime.now(UTC) < timedelta(days=366)
 
 
 def test_without_the_authoritys_key_it_says_why_not(directory: Path, tmp_path: Path) -> None:
