@@ -50,12 +50,19 @@ def _request(spec: JSON, resource: str) -> int:
 
 
 def unused_images(images: Iterable[JSON], containers: Iterable[JSON]) -> list[str]:
-    """What to remove, by name or id: no container has it, and a registry gave it, so it can be had again."""
+    """What to remove: names of images that no container has and that a registry gave, so that they can be had again.
+
+    An image may have other names beside, given on this node: those stay, and the image with them.
+    """
     used = {container["ImageID"] for container in containers}
     found: list[str] = []
     for image in images:
-        if image["Id"] not in used and (digests := [d for d in image.get("RepoDigests") or [] if "<none>" not in d]):
-            found += [tag for tag in image.get("RepoTags") or [] if "<none>" not in tag] or digests
+        digests = [name for name in image.get("RepoDigests") or [] if "<none>" not in name]
+        if image["Id"] in used or not digests:
+            continue
+        repositories = {name.partition("@")[0] for name in digests}
+        tags = [tag for tag in image.get("RepoTags") or [] if tag.rpartition(":")[0] in repositories]
+        found += tags or digests
     return found
 
 

@@ -83,15 +83,19 @@ def test_images_go_that_nobody_uses_and_a_registry_has() -> None:
         {"Id": "2", "RepoTags": ["reg/old:1", "reg/old:2"], "RepoDigests": ["reg/old@sha256:2"]},
         {"Id": "3", "RepoTags": ["loaded:1"], "RepoDigests": None},
         {"Id": "4", "RepoTags": None, "RepoDigests": ["reg/bare@sha256:4"]},
+        {"Id": "5", "RepoTags": ["loaded:2", "reg:5000/same:1"], "RepoDigests": ["reg:5000/same@sha256:5"]},
     ]
-    assert unused_images(images, [{"ImageID": "1"}]) == ["reg/old:1", "reg/old:2", "reg/bare@sha256:4"]
+    removed = unused_images(images, [{"ImageID": "1"}])
+    assert removed == ["reg/old:1", "reg/old:2", "reg/bare@sha256:4", "reg:5000/same:1"]
 
 
 class Engine:
     """Docker with unused images; what is called is kept."""
 
     def __init__(self, *images: str) -> None:
-        self.images = [{"Id": name, "RepoTags": [name], "RepoDigests": [f"{name}@x"]} for name in images]
+        self.images = [
+            {"Id": name, "RepoTags": [name], "RepoDigests": [f"{name.rpartition(':')[0]}@x"]} for name in images
+        ]
         self.deleted: list[str] = []
 
     async def call(self, method: str, path: str, **options: Any) -> Any:
