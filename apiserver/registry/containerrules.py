@@ -13,6 +13,7 @@ from apiserver.registry import rulewords
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 PROTOCOLS = ("SCTP", "TCP", "UDP")
+PROFILE_TYPES = ("Localhost", "RuntimeDefault", "Unconfined")
 ID_RANGE = "must be between 0 and 2147483647, inclusive"
 _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
 _STANDARD_RESOURCES = ("cpu", "memory", "ephemeral-storage")
@@ -211,9 +212,31 @@ def _security(context: JSON, path: str) -> Iterator[FieldError]:
     for name in ("runAsUser", "runAsGroup"):
         if context.get(name) is not None and not 0 <= context[name] < 2**31:
             yield field.invalid(f"{path}.{name}", context[name], ID_RANGE)
+    yield from confinement(context, path)
     if context.get("allowPrivilegeEscalation") is False and context.get("privileged"):
         text = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
         yield field.invalid(path, context, text)
+
+
+def confinement(context: JSON, path: str) -> Iterator[FieldError]:
+    """The profiles that a pod or a container asks to be confined by; one of the node is named below a folder of it."""
+    for name, noun in (("seccompProfile", "seccomp"), ("appArmorProfile", "AppArmor")):
+        profile = context.get(name)
+        if profile is None:
+            continue
+        kind, local, where = profile.get("type"), profile.get("localhostProfile"), f"{path}.{name}.localhostProfile"
+        if not kind:
+            yield field.required(f"{path}.{name}.type", f"type is required when {name} is set")
+        elif kind not in PROFILE_TYPES:
+            yield field.not_supported(f"{path}.{name}.type", kind, PROFILE_TYPES)
+        elif kind != "Localhost" and local is not None:
+            yield field.invalid(where, local, f"can only be set when {noun} type is Localhost")
+        elif kind == "Localhost" and not local:
+            yield field.required(where, f"must be set when {noun} type is Localhost")
+        elif kind == "Localhost" and local.startswith("/"):
+            yield field.invalid(where, local, "must be a relative path")
+        elif kind == "Localhost" and ".." in local.split("/"):
+            yield field.invalid(where, local, "must not contain '..'")
 
 
 def _handler(action: JSON, path: str) -> Iterator[FieldError]:

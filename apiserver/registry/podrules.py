@@ -6,6 +6,7 @@ in `containerrules`, where a pod may run in `placementrules`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from apimachinery import field, quantity
@@ -15,6 +16,8 @@ from apiserver.registry import containerrules, placementrules, rulewords
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+_SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?")
+_SYSCTL_LENGTH_MAX = 253
 _NAMESERVERS_LIMIT = 3
 # What a volume's source can't do without.
 _NEEDED = {"secret": "secretName", "configMap": "name", "hostPath": "path", "persistentVolumeClaim": "claimName"}
@@ -119,6 +122,21 @@ def _security(context: JSON, path: str) -> Iterator[FieldError]:
     for name in ("fsGroup", "runAsUser", "runAsGroup"):
         if context.get(name) is not None and not 0 <= context[name] < 2**31:
             yield field.invalid(f"{path}.{name}", context[name], containerrules.ID_RANGE)
+    for i, group in enumerate(context.get("supplementalGroups") or ()):
+        if not 0 <= group < 2**31:
+            yield field.invalid(f"{path}.supplementalGroups[{i}]", group, containerrules.ID_RANGE)
+    yield from containerrules.confinement(context, path)
+    names: set[str] = set()
+    for i, sysctl in enumerate(context.get("sysctls") or ()):
+        name = sysctl.get("name") or ""
+        if not name:
+            yield field.required(f"{path}.sysctls[{i}].name")
+        elif len(name) > _SYSCTL_LENGTH_MAX or not _SYSCTL.fullmatch(name):
+            text = f"must have at most {_SYSCTL_LENGTH_MAX} characters and match regex ^{_SYSCTL.pattern}$"
+            yield field.invalid(f"{path}.sysctls[{i}].name", name, text)
+        elif name in names:
+            yield field.duplicate(f"{path}.sysctls[{i}].name", name)
+        names.add(name)
 
 
 def _rare(spec: JSON, path: str) -> Iterator[FieldError]:

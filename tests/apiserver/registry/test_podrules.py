@@ -25,6 +25,7 @@ def container(**more: Any) -> dict[str, Any]:
 
 
 C = "spec.containers[0]"
+S = "spec.securityContext"
 CONTAINERS: list[tuple[dict[str, Any], list[str]]] = [
     (container(), []),
     ({"image": "nginx"}, [f"{C}.name: Required value"]),
@@ -119,6 +120,33 @@ SPECS: list[tuple[dict[str, Any], list[str]]] = [
         ["spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"],
     ),
     ({"dnsPolicy": "None"}, ["spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"]),
+    (
+        {"securityContext": {"supplementalGroups": [1, -1], "sysctls": [{"name": "a.b"}, {"name": "a.b"}]}},
+        [
+            f"{S}.supplementalGroups[1]: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+            f'{S}.sysctls[1].name: Duplicate value: "a.b"',
+        ],
+    ),
+    ({"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, "sysctls": [{"name": "net/a.b_c"}]}}, []),
+    (
+        {"securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "../x"}}},
+        [f"""{S}.seccompProfile.localhostProfile: Invalid value: "../x": must not contain '..'"""],
+    ),
+    (
+        {"securityContext": {"seccompProfile": {"type": "Localhost"}}},
+        [f"{S}.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost"],
+    ),
+    (
+        {"securityContext": {"appArmorProfile": {"type": "Unconfined", "localhostProfile": "p"}}},
+        [f'{S}.appArmorProfile.localhostProfile: Invalid value: "p": can only be set when AppArmor type is Localhost'],
+    ),
+    (
+        {"containers": [container(securityContext={"seccompProfile": {"type": "None"}})]},
+        [
+            f'{C}.securityContext.seccompProfile.type: Unsupported value: "None": '
+            'supported values: "Localhost", "RuntimeDefault", "Unconfined"'
+        ],
+    ),
     ({"hostname": "A"}, [f'spec.hostname: Invalid value: "A": {LABEL}']),
 ]
 
