@@ -38,7 +38,7 @@ _SYNCS = (
     "namespace",
     "gc",
 )
-_SYNC_FLAGS = {"endpointslice": "service-endpoint"}
+_SYNC_FLAGS = {"endpointslice": "service-endpoint", "cronjob": "cron-job"}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -11,13 +11,14 @@ from apiserver.registry import jobrules
 from apiserver.registry.strategy import Context
 from apiserver.registry.workloads import WorkloadStrategy, label_as_template
 
+_PLACEMENT = ("nodeSelector", "tolerations", "schedulingGates", "affinity")
 _CRON_NAME_LENGTH = 52  # so that its Jobs' names fit a label
 
 
 class JobStrategy(WorkloadStrategy):
     """batch/v1 Job: unless told otherwise it selects its own pods by its uid."""
 
-    fixed = ("selector", "template", "completionMode")
+    fixed = ("selector", "completionMode")
     restart_policies = ("OnFailure", "Never")
     counts = ()
     spec_defaults = {"suspend": False, "completionMode": "NonIndexed", "manualSelector": False}
@@ -43,6 +44,9 @@ class JobStrategy(WorkloadStrategy):
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
         completions, before = obj["spec"].get("completions"), old["spec"].get("completions")
         faults = super().validate_update(obj, old)
+        held = bool(old["spec"].get("suspend")) and not (old.get("status") or {}).get("startTime")
+        if _fixed_template(obj, held=held) != _fixed_template(old, held=held):
+            faults.append(field.invalid("spec.template", obj["spec"]["template"], "field is immutable"))
         if completions == before:
             return faults
         if obj["spec"].get("completionMode") != "Indexed":
@@ -94,6 +98,17 @@ class CronJobStrategy(WorkloadStrategy):
         if spec.get("concurrencyPolicy") not in ("Allow", "Forbid", "Replace"):
             valid = ("Allow", "Forbid", "Replace")
             yield field.not_supported("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), valid)
+
+
+def _fixed_template(job: JSON, *, held: bool) -> JSON:
+    """What never changes of a Job's template: of one that hasn't started, all but where its pods may go."""
+    template: JSON = job["spec"]["template"]
+    if not held:
+        return template
+    metadata = {key: value for key, value in template["metadata"].items() if key not in ("labels", "annotations")}
+    spec = {key: value for key, value in template["spec"].items() if key not in _PLACEMENT}
+    affinity = {key: value for key, value in (template["spec"].get("affinity") or {}).items() if key != "nodeAffinity"}
+    return {"metadata": metadata, "spec": {**spec, "affinity": affinity}}
 
 
 def _schedule_faults(spec: JSON) -> Iterator[FieldError]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -81,6 +82,29 @@ def test_an_indexed_job_grows_as_a_whole(mode: str, change: dict[str, Any], want
     old = made(kinds.JOB, {"spec": spec})
     new = {**old, "spec": {**old["spec"], **change}}
     assert changed(strategy_for(kinds.JOB), old, new)[1] == wanted
+
+
+@pytest.mark.parametrize(
+    ("suspend", "started", "change", "allowed"),
+    [
+        (True, None, {"nodeSelector": {"a": "b"}}, True),
+        (True, None, {"affinity": {"nodeAffinity": {}}}, True),
+        (True, None, {"affinity": {"podAffinity": {}}}, False),
+        (True, None, {"hostname": "h"}, False),
+        (True, "2026-01-01T00:00:00Z", {"nodeSelector": {"a": "b"}}, False),
+        (False, None, {"nodeSelector": {"a": "b"}}, False),
+    ],
+)
+def test_where_pods_may_go_changes_until_a_job_starts(
+    suspend: bool, started: str | None, change: dict[str, Any], allowed: bool
+) -> None:
+    old = made(kinds.JOB, {"spec": {"suspend": suspend, "template": template(restartPolicy="Never")}})
+    old["status"] = {"startTime": started}
+    new = copy.deepcopy(old)
+    new["spec"]["template"]["spec"] |= change
+    faults = changed(strategy_for(kinds.JOB), old, new)[1]
+    assert (not faults) == allowed
+    assert all(each.startswith("spec.template: Invalid value: ") for each in faults)
 
 
 def test_a_cron_job_is_told_of_its_jobs() -> None:
