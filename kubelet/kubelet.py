@@ -119,7 +119,7 @@ class Kubelet:
         record_of_node("Normal", "Starting", "Starting kubelet.")
         checks = Checks()
         checks.add("runtime", lambda: _healthy(pleg))
-        metrics.register(workers, runtime)
+        metrics.register(workers, runtime, parts.statuses)
         server = Server(settings, client, parts, workers, checks)
         group.create_task(server.run(), name="server")
         await factory.wait_synced()

@@ -26,16 +26,16 @@ UPSTREAM_NAMES_THAT_LINT_REFUSES = ("kubeproxy_sync_proxy_rules_iptables_total",
 
 @dataclass(frozen=True)
 class Prometheus:
-    """The running one, asked through the API server."""
+    """The running one, asked through the API server, by way of a `kubectl proxy` at `proxy`."""
 
     cluster: Cluster
+    proxy: str
 
     def ask(self, path: str, **parameters: str) -> Any:
         """The data of an answer of its API."""
         query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
-        answer = json.loads(self.cluster.kubectl("get", "--raw", f"{SERVICE}/api/v1/{path}{query}"))
-        assert answer["status"] == "success", answer
-        return answer["data"]
+        with urllib.request.urlopen(f"{self.proxy}{SERVICE}/api/v1/{path}{query}", timeout=60) as answer:
+            return json.load(answer)["data"]
 
     def query(self, expression: str) -> list[JSON]:
         """The series that an expression gives now."""
@@ -60,7 +60,14 @@ def prometheus(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> It
     cluster.kubectl("apply", "-k", str(folder))
     try:
         cluster.kubectl("rollout", "status", "deployment/prometheus", "-n", "monitoring", "--timeout=90s")
-        yield Prometheus(cluster)
+        command = [cluster.kubectl_program, "--kubeconfig", str(cluster.kubeconfig), "proxy", "--port=0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
+            assert proxy.stdout is not None
+            address = proxy.stdout.readline().split()[-1]  # Starting to serve on 127.0.0.1:port
+            try:
+                yield Prometheus(cluster, f"http://{address}")
+            finally:
+                proxy.terminate()
     finally:
         cluster.tried("delete", "-k", str(folder), "--wait=false")
 
@@ -120,6 +127,24 @@ def test_figures_move(prometheus: Prometheus, namespace: str) -> None:
     wait_until(lambda: prometheus.value(own) > 10e6, "Prometheus sees its own memory")
     busy = 'rate(container_cpu_usage_seconds_total{namespace="monitoring",container="prometheus"}[20s])'
     wait_until(lambda: prometheus.value(busy) > 0, "and its own CPU")
+
+
+def test_a_container_that_ends_again_and_again_is_on_its_way_to_an_alert(
+    prometheus: Prometheus, namespace: str
+) -> None:
+    container = {"name": "app", "image": "mini-kubernetes/demo", "imagePullPolicy": "Never", "command": ["false"]}
+    metadata = {"name": "failing", "namespace": namespace}
+    prometheus.cluster.apply(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+    )
+
+    def alerts() -> set[tuple[str, str]]:
+        found = [alert["labels"] for alert in prometheus.ask("alerts")["alerts"]]
+        return {(labels["alertname"], labels.get("namespace", "")) for labels in found}
+
+    wait_until(lambda: ("KubePodCrashLooping", namespace) in alerts(), "the alert is pending")
+    restarts = f'kube_pod_container_status_restarts_total{{namespace="{namespace}",container="app"}}'
+    assert prometheus.value(restarts) >= 1
 
 
 def test_every_panel_of_the_dashboards_has_data(prometheus: Prometheus) -> None:
