@@ -79,7 +79,7 @@ soak: images ## an hour (MINUTES) of the history checker, then kills under updat
 	@HISTORY_MINUTES=$(MINUTES) $(PYTHON) -m pytest tests/chaos/test_history.py -s
 	@for round in $$(seq $(ROUNDS)); do \
 	    echo "soak: round $$round of $(ROUNDS)"; \
-	    CHAOS_SECONDS=120 KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest -s \
+	    CHAOS_TURNS=4 KUBECTL=$$(deploy/kubectl.sh) $(PYTHON) -m pytest -s \
 	        tests/e2e/test_recovery.py tests/e2e/test_lost_nodes.py tests/e2e/test_updates_under_kills.py tests/e2e/test_troubles.py tests/e2e/test_whole_host.py || exit 1; \
 	done
 

@@ -42,7 +42,7 @@ def test_a_full_disk_under_etcd_loses_nothing_that_was_acknowledged(cluster: Clu
     writing = threading.Thread(target=write)
     writing.start()
     try:
-        printed = told(cluster, namespace, "fill-etcd", "--duration", "20s")
+        printed = told(cluster, namespace, "fill-etcd", "--duration", "15s")
     finally:
         ended.set()
         writing.join()
