@@ -27,6 +27,18 @@ def reachable(cluster: Cluster, volume: JSON) -> Bools:
     return found
 
 
+def provisionable(cluster: Cluster, claim: JSON) -> Bools:
+    """The rows for whose nodes a volume can be made: those of the class's `allowedTopologies`, all without."""
+    if not cluster.volumes.can_provision(claim):
+        return np.zeros(len(cluster.names), dtype=np.bool_)
+    topologies = cluster.volumes.class_of(claim).get("allowedTopologies") or ()
+    found = np.full(len(cluster.names), not topologies, dtype=np.bool_)
+    for topology in topologies:
+        expressions = [{**one, "operator": "In"} for one in topology.get("matchLabelExpressions") or ()]
+        found |= matches_term(cluster, {"matchExpressions": expressions})
+    return found
+
+
 def waiting_claims(cluster: Cluster, pod: PodInfo) -> list[JSON]:
     """The pod's claims that are bound once it has a node, the smallest first."""
     state = cluster.volumes
@@ -49,7 +61,7 @@ def plan(cluster: Cluster, pod: PodInfo, row: int) -> Plan | None:
         found = next((each for each in options if reachable(cluster, each)[row]), None)
         if found is not None:
             reserve.append((found, claim))
-        elif state.can_provision(claim) and selected in (None, node):
+        elif selected in (None, node) and provisionable(cluster, claim)[row]:
             provision.append(claim)
         else:
             return None
@@ -65,10 +77,10 @@ def served(cluster: Cluster, pod: PodInfo, rows: Bools) -> Bools:
             here = np.zeros(len(mask), dtype=np.bool_)
             here[[cluster.index[selected]] if selected in cluster.index else []] = True
             mask &= here
-        elif not cluster.volumes.can_provision(claim):
+        elif not (makeable := provisionable(cluster, claim)).all():
             competing += 1
             reached = [reachable(cluster, each) for each in cluster.volumes.options(claim)]
-            mask &= np.logical_or.reduce(reached) if reached else False
+            mask &= np.logical_or.reduce([makeable, *reached])
     if competing > 1:
         for row in np.flatnonzero(mask):
             mask[row] = plan(cluster, pod, int(row)) is not None

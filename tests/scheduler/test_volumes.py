@@ -91,6 +91,16 @@ def test_a_volume_is_made_where_the_pod_goes_unless_its_node_is_chosen_already()
     assert decided(again, pod("data")).node == "b"
 
 
+def test_a_volume_is_made_only_where_its_class_allows() -> None:
+    here = {"matchLabelExpressions": [{"key": volumes.HOSTNAME_LABEL, "values": ["b"]}]}
+    klass = {**storage_class("zoned"), "allowedTopologies": [here]}
+    cluster = world(klass, claim(klass="zoned"))
+    assert decided(cluster, pod("data")).node == "b"
+    assert plan(cluster, pod_info(pod("data")), cluster.index["a"]) is None
+    cluster.volumes.volumes["v"] = volume("v", klass="zoned", node="a")
+    assert plan(cluster, pod_info(pod("data")), cluster.index["a"]) is not None
+
+
 def test_two_claims_of_one_pod_do_not_share_a_volume() -> None:
     one = [volume("v", klass="manual", node="a"), volume("w", klass="manual", node="b", size="2Gi")]
     claims = [claim("x", klass="manual"), claim("y", klass="manual")]
