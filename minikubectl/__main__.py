@@ -7,8 +7,8 @@ from minikubectl.cli import cli
 
 COMMANDS: Final = (
     *("getting", "describing", "applying", "diffing", "creating", "editing", "deleting", "scaling", "rollouts"),
-    *("labelling", "setting", "nodes", "why", "waiting", "logs", "executing"),
-    *("observing", "explaining", "discovering", "configuring"),
+    *("labelling", "setting", "nodes", "why", "waiting", "logs", "executing", "forwarding", "copying", "debugging"),
+    *("observing", "explaining", "discovering", "configuring", "shells"),
 )
 
 for _module in COMMANDS:

@@ -15,6 +15,7 @@ from minikubectl.applying import prepare
 from minikubectl.cli import cli
 from minikubectl.durations import parse_duration
 from minikubectl.getting import find_targets, objects_of
+from minikubectl.options import ALL, EVERYWHERE, FIELD_SELECTOR, FILES, LABEL_SELECTOR, RESOURCES
 from minikubectl.resources import quoted, shown
 from minikubectl.session import Failed, Session, command
 
@@ -25,13 +26,12 @@ _POLL_SECONDS: Final = 0.3
 
 
 @command(cli, "delete")
-@click.argument("resources", nargs=-1)
-@click.option("-f", "--filename", "files", multiple=True, help="What these manifests name.")
-@click.option("-R", "--recursive", is_flag=True, help="Directories with all below them.")
-@click.option("-l", "--selector", "label_selector", default="", help="Label selector.")
-@click.option("--field-selector", default="", help="Field selector.")
-@click.option("--all", "all_", is_flag=True, help="All objects of the type.")
-@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="In every namespace.")
+@RESOURCES
+@FILES
+@LABEL_SELECTOR
+@FIELD_SELECTOR
+@ALL
+@EVERYWHERE
 @click.option("--grace-period", type=int, default=-1, help="Seconds to let pods end by themselves.")
 @click.option("--now", is_flag=True, help="The same as --grace-period=1.")
 @click.option("--force", is_flag=True, help="With --grace-period=0: don't wait for the node to confirm.")

@@ -15,6 +15,7 @@ from apimachinery.printers.cells import since
 from minikubectl.cli import cli
 from minikubectl.describing_pods import describe_pod
 from minikubectl.getting import find_targets, objects_of
+from minikubectl.options import EVERYWHERE, LABEL_SELECTOR, RESOURCES
 from minikubectl.output import bare
 from minikubectl.pages import NONE, Page, mapping
 from minikubectl.resources import Target
@@ -27,9 +28,9 @@ _IN_HEAD: Final = ("labels", "annotations", "name", "namespace")
 
 
 @command(cli, "describe")
-@click.argument("resources", nargs=-1)
-@click.option("-l", "--selector", "label_selector", default="", help="Label selector.")
-@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="In every namespace.")
+@RESOURCES
+@LABEL_SELECTOR
+@EVERYWHERE
 @click.option("--show-events/--no-show-events", default=True, help="With the events about it.")
 async def describe(session: Session, resources: tuple[str, ...], show_events: bool, **chosen: Any) -> int:
     """Show objects in full: TYPE [NAME...], TYPE/NAME ..., or TYPE with the beginning of a name."""

@@ -11,7 +11,7 @@ from kubeclient.rest import resource_path
 from minikubectl.cli import cli
 from minikubectl.output import to_json, to_yaml
 from minikubectl.session import Failed, Session, command
-from minikubectl.tables import Printer, as_table, grid
+from minikubectl.tables import Printer, as_table
 
 JSON = dict[str, Any]
 
@@ -185,6 +185,7 @@ async def _list_rules(session: Session, space: str) -> int:
     urls = [(url, rule["verbs"]) for rule in status.get("nonResourceRules") or () for url in rule["nonResourceURLs"]]
     rows += [["", [url], [], verbs] for url, verbs in sorted(urls, key=lambda each: f"{each[0]}]")]
     texts = [[row[0], *(f"[{' '.join(each)}]" for each in row[1:])] for row in rows]
-    for line in grid([("Resources", "Non-Resource URLs", "Resource Names", "Verbs"), *texts]):
+    headers = ("Resources", "Non-Resource URLs", "Resource Names", "Verbs")
+    for line in Printer().lines(as_table(headers, texts)):
         click.echo(line)
     return 0

@@ -12,9 +12,9 @@ import sys
 import termios
 import threading
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import aiohttp
 import click
@@ -115,7 +115,8 @@ async def _stream(
     }
     async with connected(session, pod, subresource, params) as socket:
         with _raw_terminal(terminal and stdin):
-            status = await _converse(socket, stdin, terminal)
+            sources = [*([_send_input(socket)] if stdin else []), *([_send_sizes(socket)] if terminal else [])]
+            status = await _converse(socket, sources, _to_ours)
     code = channels.exit_code(status)
     if code is None:
         raise Failed(str(status.get("message") or "the connection ended before the command did"))
@@ -131,13 +132,45 @@ def connected(session: Session, pod: JSON, subresource: str, params: JSON) -> Ab
     return session.client.websocket(path, params=params, protocols=channels.PROTOCOLS)
 
 
-async def _converse(socket: Socket, stdin: bool, terminal: bool) -> JSON:
+async def run_in(
+    session: Session, pod: JSON, container: str, command: Sequence[str], *,
+    stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None,
+) -> None:  # fmt: skip
+    """Run a command with files as its streams; its standard error is ours. Raises Failed."""
+    params = {"command": list(command), "container": container, "stdout": "true", "stderr": "true"}
+    async with connected(session, pod, "exec", {**params, **({"stdin": "true"} if stdin else {})}) as socket:
+
+        def write(channel: int, data: bytes) -> None:
+            if channel == channels.STDERR:
+                _to_ours(channel, data)
+            elif stdout:
+                stdout.write(data)
+
+        status = await _converse(socket, [_send_file(socket, stdin)] if stdin else [], write)
+    if code := channels.exit_code(status):
+        raise Failed(f"command terminated with exit code {code}")
+    if code is None:
+        raise Failed(str(status.get("message") or "the connection ended before the command did"))
+
+
+async def _send_file(socket: Socket, source: IO[bytes]) -> None:
+    while chunk := source.read(_CHUNK_BYTES):
+        await socket.send_bytes(channels.encode(channels.STDIN, chunk))
+    if socket.protocol == channels.V5:
+        await socket.send_bytes(channels.close(channels.STDIN))
+
+
+def _to_ours(channel: int, data: bytes) -> None:
+    stream = sys.stdout.buffer if channel == channels.STDOUT else sys.stderr.buffer
+    stream.write(data)
+    stream.flush()
+
+
+async def _converse(
+    socket: Socket, sources: Sequence[Coroutine[Any, Any, None]], write: Callable[[int, bytes], None]
+) -> JSON:
     """Carry the streams until the command ends; the Status it ends with."""
-    senders: list[asyncio.Task[None]] = []
-    if stdin:
-        senders.append(asyncio.create_task(_send_input(socket)))
-    if terminal:
-        senders.append(asyncio.create_task(_send_sizes(socket)))
+    senders = [asyncio.create_task(source) for source in sources]
     status: JSON = {}
     try:
         async for message in socket:
@@ -147,9 +180,7 @@ async def _converse(socket: Socket, stdin: bool, terminal: bool) -> JSON:
             if channel == channels.ERROR:
                 status = orjson.loads(data)
             elif channel in (channels.STDOUT, channels.STDERR):
-                stream = sys.stdout.buffer if channel == channels.STDOUT else sys.stderr.buffer
-                stream.write(data)
-                stream.flush()
+                write(channel, data)
     finally:
         for sender in senders:
             sender.cancel()

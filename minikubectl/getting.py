@@ -15,6 +15,7 @@ from kubeclient.rest import resource_path
 from kubeclient.watching import WatchEvent
 from minikubectl import jsonpath
 from minikubectl.cli import cli
+from minikubectl.options import EVERYWHERE, FIELD_SELECTOR, LABEL_SELECTOR, RESOURCES
 from minikubectl.output import bare, print_objects
 from minikubectl.resources import Target
 from minikubectl.session import Failed, Session, command
@@ -49,13 +50,13 @@ class Query:
 
 
 @command(cli, "get")
-@click.argument("resources", nargs=-1)
+@RESOURCES
 @click.option("-o", "--output", "form", default="", help="wide|yaml|json|name|jsonpath=...|custom-columns=...")
 @click.option("-w", "--watch", is_flag=True, help="After listing, show changes.")
 @click.option("--watch-only", is_flag=True, help="Show changes without listing first.")
-@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="In every namespace.")
-@click.option("-l", "--selector", "label_selector", default="", help="Label selector.")
-@click.option("--field-selector", default="", help="Field selector.")
+@EVERYWHERE
+@LABEL_SELECTOR
+@FIELD_SELECTOR
 @click.option("--no-headers", is_flag=True, help="Leave out the table's headers.")
 @click.option("--show-labels", is_flag=True, help="All labels as the last column.")
 @click.option("-L", "--label-columns", multiple=True, help="These labels as columns.")

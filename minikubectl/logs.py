@@ -9,7 +9,7 @@ import click
 from apimachinery import kinds, meta
 from kubeclient import transport
 from kubeclient.rest import resource_path
-from minikubectl import pods
+from minikubectl import completing, pods
 from minikubectl.cli import cli
 from minikubectl.durations import parse_duration
 from minikubectl.session import Failed, Session, command
@@ -21,7 +21,7 @@ _SELECTED_TAIL: Final = 10
 
 
 @command(cli, "logs")
-@click.argument("what", nargs=-1)
+@click.argument("what", nargs=-1, shell_complete=completing.pods)
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines come.")
 @click.option("-c", "--container", default="", help="Which container.")
 @click.option("--all-containers", is_flag=True, help="All containers.")

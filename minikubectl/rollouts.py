@@ -140,7 +140,7 @@ def _template(held: JSON) -> JSON:
 
 def _chosen(numbered: dict[int, JSON], revision: int) -> JSON:
     if revision not in numbered:
-        raise Failed("unable to find the specified revision")
+        raise Failed(f"unable to find specified revision {revision} in history")
     return numbered[revision]
 
 

@@ -64,7 +64,7 @@ class Printer:
         return [at for at, column in enumerate(self._columns) if self.layout.wide or not column.get("priority")]
 
     def _header(self) -> list[str]:
-        names = [str(self._columns[at]["name"]).upper() for at in self._shown()]
+        names = [str(self._columns[at].get("shown") or self._columns[at]["name"].upper()) for at in self._shown()]
         space = ["NAMESPACE"] if self.layout.namespace else []
         labels = [key.rpartition("/")[2].upper() for key in self.layout.label_columns]
         return [*space, *names, *labels, *(["LABELS"] if self.layout.labels else [])]
@@ -84,7 +84,7 @@ class Printer:
 
 def as_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> JSON:
     """A table of our own, to be laid out as the server's are."""
-    return {"columnDefinitions": [{"name": each} for each in headers], "rows": [{"cells": row} for row in rows]}
+    return {"columnDefinitions": [{"name": each, "shown": each} for each in headers], "rows": [{"cells": row} for row in rows]}
 
 
 def cell_text(value: Any) -> str:

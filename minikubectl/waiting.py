@@ -13,6 +13,7 @@ from minikubectl import jsonpath
 from minikubectl.cli import cli
 from minikubectl.durations import parse_duration
 from minikubectl.getting import Query, changes, find_targets, objects_of, space_of
+from minikubectl.options import ALL, EVERYWHERE, FIELD_SELECTOR, LABEL_SELECTOR, RESOURCES
 from minikubectl.resources import Target, shown
 from minikubectl.session import Failed, Session, command
 
@@ -23,13 +24,13 @@ _POLL_SECONDS = 0.5
 
 
 @command(cli, "wait")
-@click.argument("resources", nargs=-1, required=True)
+@RESOURCES
 @click.option("--for", "what", required=True, help="create|delete|condition=TYPE[=VALUE]|jsonpath='{PATH}'[=VALUE]")
 @click.option("--timeout", default="30s", help="How long to wait; 0 looks once, a negative one waits a week.")
-@click.option("-l", "--selector", "label_selector", default="", help="Label selector.")
-@click.option("--field-selector", default="", help="Field selector.")
-@click.option("--all", "all_", is_flag=True, help="All objects of the type.")
-@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="In every namespace.")
+@LABEL_SELECTOR
+@FIELD_SELECTOR
+@ALL
+@EVERYWHERE
 async def wait(session: Session, resources: tuple[str, ...], what: str, timeout: str, all_: bool, **chosen: Any) -> int:
     """Wait for a condition of objects."""
     test = parse_test(what)
