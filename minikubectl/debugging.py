@@ -20,6 +20,7 @@ JSON = dict[str, Any]
 @POD
 @click.argument("line", nargs=-1, type=click.UNPROCESSED)
 @click.option("--image", required=True, help="Image of the container to add.")
+@click.option("--image-pull-policy", "policy", default="", help="Always, IfNotPresent, Never.")
 @click.option("-c", "--container", default="", help="Its name.")
 @click.option("--target", default="", help="See the processes of this container.")
 @click.option("--env", "variables", multiple=True, help="NAME=VALUE.")
@@ -28,7 +29,7 @@ JSON = dict[str, Any]
 @click.option("--attach", is_flag=True, help="Show what it prints.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only what the container prints.")
 async def debug(
-    session: Session, what: str, line: tuple[str, ...], image: str, container: str, target: str,
+    session: Session, what: str, line: tuple[str, ...], image: str, policy: str, container: str, target: str,
     variables: tuple[str, ...], stdin: bool, terminal: bool, attach: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Add a container to a running pod (an ephemeral one: it stays until the pod goes).
@@ -42,6 +43,7 @@ async def debug(
     name = container or f"debugger-{secrets.token_hex(3)[:5]}"
     more: JSON = {
         "command": list(line),
+        "imagePullPolicy": policy,
         "env": [{"name": key, "value": value} for key, _, value in (each.partition("=") for each in variables)],
         "targetContainerName": target,
         "stdin": stdin,

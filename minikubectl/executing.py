@@ -33,7 +33,6 @@ Socket = aiohttp.ClientWebSocketResponse[bool]
 
 _CHUNK_BYTES: Final = 32 * 1024
 _CHUNKS_AHEAD: Final = 4
-_START_SECONDS: Final = 60.0
 _STREAMS: Final = together(
     click.option("-i", "--stdin", is_flag=True, help="Pass standard input."),
     click.option("-t", "--tty", "terminal", is_flag=True, help="Standard input is a terminal."),
@@ -87,8 +86,7 @@ async def attach_to(
     """Attach to a container, once it runs; the exit code. What has ended already is shown from its log."""
     pod = await pods.pick(session, what, quiet=True)
     name = pods.container_of(pod, container)
-    async with asyncio.timeout(_START_SECONDS):
-        pod = await pods.until_started(session, pod, name)
+    pod = await pods.until_started(session, pod, name)
     if pods.is_running(pod, name):
         return await _stream(session, pod, name, "attach", stdin=stdin, terminal=terminal, quiet=quiet)
     path = resource_path(kinds.POD, namespace=meta.namespace(pod), name=meta.name(pod), subresource="log")

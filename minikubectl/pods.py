@@ -1,6 +1,7 @@
 """Which pod and which container a command means: a pod's name, or a workload with one of its pods picked."""
 
 import asyncio
+import time
 from typing import Any, Final
 
 import click
@@ -12,6 +13,7 @@ from minikubectl.session import Failed, Session
 JSON = dict[str, Any]
 
 _POLL_SECONDS: Final = 0.3
+_START_SECONDS: Final = 60.0
 DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 
 
@@ -75,7 +77,12 @@ def ended_with(pod: JSON, container: str) -> int:
 
 async def until_started(session: Session, pod: JSON, container: str) -> JSON:
     """The pod once the container runs, or has. Raises Failed."""
+    deadline = time.monotonic() + _START_SECONDS
     while not ({"running", "terminated"} & state_of(pod, container).keys()):
+        if time.monotonic() > deadline:
+            waiting = state_of(pod, container).get("waiting") or {}
+            why = ": ".join(filter(None, (waiting.get("reason"), waiting.get("message")))) or "nothing is said yet"
+            raise Failed(f"timed out waiting for container {container} of pod {meta.name(pod)} to start: {why}")
         if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             raise Failed(f"pod {meta.name(pod)} has ended before container {container} ran")
         await asyncio.sleep(_POLL_SECONDS)

@@ -84,7 +84,10 @@ class Printer:
 
 def as_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> JSON:
     """A table of our own, to be laid out as the server's are."""
-    return {"columnDefinitions": [{"name": each, "shown": each} for each in headers], "rows": [{"cells": row} for row in rows]}
+    return {
+        "columnDefinitions": [{"name": each, "shown": each} for each in headers],
+        "rows": [{"cells": row} for row in rows],
+    }
 
 
 def cell_text(value: Any) -> str:

@@ -77,7 +77,8 @@ def pod_troubles(pod: JSON, events: Sequence[JSON], node: JSON | None) -> list[T
         found += _container_troubles(pod, entry, events)
     waits = [entry for entry in _entries(pod, status) if "waiting" in (entry.get("state") or {})]
     if (waits or not status.get("containerStatuses")) and status.get("phase") not in ("Succeeded", "Failed"):
-        found += event_troubles([each for each in events if each.get("reason") not in ("Unhealthy", "BackOff")], name)
+        told = ("Unhealthy", "BackOff", "Failed") if found else ("Unhealthy",)
+        found += event_troubles([each for each in events if each.get("reason") not in told], name)
     for gate in spec.get("readinessGates") or ():
         if not meta.is_condition_true(pod, gate["conditionType"]):
             found.append(Trouble(f"readiness gate {gate['conditionType']} is not True", "its controller must set it"))

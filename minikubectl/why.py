@@ -106,7 +106,8 @@ async def _explain_pod(session: Session, name: str, pod: JSON, depth: int) -> bo
     if state.done and not troubles:
         _say(f"{name} is well: {state.text} on node {pod['spec']['nodeName']}", depth, colour="green")
         return False
-    _say(f"{name} on node {pod['spec']['nodeName']}: {state.text}", depth)
+    phase = str((pod.get("status") or {}).get("phase") or "Pending").lower()
+    _say(f"{name} on node {pod['spec']['nodeName']} is {phase}{', not ready' if phase == 'running' else ''}", depth)
     _tell(troubles or [Trouble("nothing is said against it yet", "wait, or `minikubectl events`")], depth + 1)
     return True
 
