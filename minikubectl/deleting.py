@@ -55,7 +55,13 @@ async def delete(
     output: str,
     **chosen: Any,
 ) -> int:
-    """Delete objects: TYPE NAME..., TYPE/NAME ..., TYPE -l SELECTOR, or -f FILE."""
+    """Delete objects: TYPE NAME..., TYPE/NAME ..., TYPE -l SELECTOR, or -f FILE.
+
+    \b
+    minikubectl delete -f shop/
+    minikubectl delete pods -l app=web
+    minikubectl delete pod web-1 --now
+    """
     grace = 1 if now else 0 if force and grace_period < 0 else grace_period
     if force:
         click.echo(

@@ -33,7 +33,11 @@ _IN_HEAD: Final = ("labels", "annotations", "name", "namespace")
 @EVERYWHERE
 @click.option("--show-events/--no-show-events", default=True, help="With the events about it.")
 async def describe(session: Session, resources: tuple[str, ...], show_events: bool, **chosen: Any) -> int:
-    """Show objects in full: TYPE [NAME...], TYPE/NAME ..., or TYPE with the beginning of a name."""
+    """Show objects in full: TYPE [NAME...], TYPE/NAME ..., or TYPE with the beginning of a name.
+
+    \b
+    minikubectl describe pod web
+    """
     pages: list[str] = []
     for target in await find_targets(session, resources):
         for obj in await _found(session, target, chosen):

@@ -78,7 +78,14 @@ async def get(
     ignore_not_found: bool,
     **query: Any,
 ) -> int:
-    """Show objects: TYPE [NAME...], TYPE/NAME ..., or several TYPEs with commas between them."""
+    """Show objects: TYPE [NAME...], TYPE/NAME ..., or several TYPEs with commas between them.
+
+    \b
+    minikubectl get pods -A -o wide
+    minikubectl get deploy,svc -l app=web
+    minikubectl get pod web-1 -o jsonpath='{.status.podIP}'
+    minikubectl get pods -w
+    """
     if raw:
         response = await session.client.raw("GET", raw)
         click.echo(await response.text(), nl=False)

@@ -44,7 +44,13 @@ async def logs(
     prefix: bool,
     **options: Any,
 ) -> int:
-    """Print the logs of POD [CONTAINER], TYPE/NAME, or of pods selected by labels."""
+    """Print the logs of POD [CONTAINER], TYPE/NAME, or of pods selected by labels.
+
+    \b
+    minikubectl logs deploy/web -f --tail=20
+    minikubectl logs web-1 -c web -p            the run before
+    minikubectl logs -l app=web --prefix
+    """
     if bool(what) == bool(selector):
         raise Failed(
             "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument"

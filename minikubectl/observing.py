@@ -137,6 +137,8 @@ async def top_node(session: Session, name: str, label_selector: str, sort_by: st
         ]
         cells = [meta.name(each), f"{cpu}m", shares[0], f"{memory // _MEBI}Mi", shares[1]]
         rows.append(([meta.name(each)], (cpu, memory), cells))
+    if not rows:
+        raise Failed("metrics not available yet")
     _show(rows, ["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"], sort_by, no_headers)
     return 0
 

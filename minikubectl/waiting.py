@@ -32,7 +32,13 @@ _POLL_SECONDS = 0.5
 @ALL
 @EVERYWHERE
 async def wait(session: Session, resources: tuple[str, ...], what: str, timeout: str, all_: bool, **chosen: Any) -> int:
-    """Wait for a condition of objects."""
+    """Wait for a condition of objects.
+
+    \b
+    minikubectl wait pod -l app=web --for=condition=Ready --timeout=1m
+    minikubectl wait pod/job-1 --for=jsonpath='{.status.phase}'=Succeeded
+    minikubectl wait pod/web-1 --for=delete
+    """
     test = parse_test(what)
     deadline = asyncio.get_running_loop().time() + parse_duration(timeout)
     found = 0

@@ -304,6 +304,9 @@ def test_nodes_are_cordoned_and_drained(same: Script) -> None:
         drain $NODE --force --delete-emptydir-data --dry-run=client
         drain $NODE --force --delete-emptydir-data --grace-period=0
         get pods
+        !{pod % (2, "downwardAPI")}
+        !create poddisruptionbudget all --selector=run=p2 --min-available=1
+        drain $NODE --force --timeout=1s
     """)
 
 
