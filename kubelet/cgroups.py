@@ -61,11 +61,12 @@ def files_v2(limits: Limits) -> dict[str, str]:
     }
 
 
-def properties(limits: Limits) -> list[str]:
+def properties(limits: Limits, *, version: int) -> list[str]:
     """As properties of a slice."""
+    cpu = f"CPUShares={limits.cpu_shares}" if version == 1 else f"CPUWeight={weight(limits.cpu_shares)}"
     percent = limits.cpu_quota * 100 / resources.CPU_PERIOD_MICROSECONDS
     return [
-        f"CPUWeight={weight(limits.cpu_shares)}",
+        cpu,
         f"CPUQuota={percent:g}%" if limits.cpu_quota else "CPUQuota=",
         f"MemoryMax={limits.memory_bytes or 'infinity'}",
     ]
@@ -121,10 +122,12 @@ class Cgroups:
         for qos in LEVELS if self._version > 0 else ():
             levels = path_of(qos, uid)
             if self._systemd:
-                self._end_slice(slice_of(levels))
+                if found := self._folders(slice_of(levels[: i + 1]) for i in range(len(levels))):
+                    self._end_slice(slice_of(levels))
             else:
-                for hierarchy in self._hierarchies():
-                    _remove_tree(hierarchy.joinpath(*levels))
+                found = self._folders(levels)
+            for folder in found:  # systemd leaves those of the controllers that it doesn't know to whoever made them
+                _remove_tree(folder)
 
     async def _ask(self) -> None:
         try:
@@ -140,7 +143,7 @@ class Cgroups:
     def _try(self, levels: tuple[str, ...], limits: Limits) -> bool:
         try:
             if self._systemd:
-                _systemctl("set-property", "--runtime", slice_of(levels), *properties(limits))
+                _systemctl("set-property", "--runtime", slice_of(levels), *properties(limits, version=self._version))
             elif self._version == 2:
                 self._make_v2(levels, limits)
             else:
@@ -159,18 +162,18 @@ class Cgroups:
             folder.mkdir(exist_ok=True)
         _write(folder, files_v2(limits))
 
-    def _hierarchies(self) -> list[Path]:
-        if self._version == 2:
-            return [self._root]
-        return [folder for folder in self._root.iterdir() if folder.is_dir() and not folder.is_symlink()]
+    def _folders(self, levels: Iterable[str]) -> list[Path]:
+        """Where a level is: in the one hierarchy, or in some of v1's."""
+        roots = [self._root] if self._version == 2 else [r for r in self._root.iterdir() if not r.is_symlink()]
+        path = Path(*levels)
+        return [root / path for root in roots if (root / path).is_dir()]
 
     def _end_slice(self, name: str) -> None:
-        if any(self._root.rglob(name)):
-            try:
-                _systemctl("stop", name)
-                _systemctl("revert", name)
-            except (OSError, subprocess.SubprocessError) as error:
-                log.warning("slice %s: %s", name, error)
+        try:
+            _systemctl("stop", name)
+            _systemctl("revert", name)
+        except (OSError, subprocess.SubprocessError) as error:
+            log.warning("slice %s: %s", name, error)
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

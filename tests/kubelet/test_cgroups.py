@@ -77,8 +77,8 @@ def test_numbers_of_each_version() -> None:
     }  # fmt: skip
     assert files_v2(limits) == {"cpu.weight": "39", "cpu.max": "50000 100000", "memory.max": "4096"}
     assert files_v2(Limits(cpu_shares=2)) == {"cpu.weight": "1", "cpu.max": "max 100000", "memory.max": "max"}
-    assert properties(limits) == ["CPUWeight=39", "CPUQuota=50%", "MemoryMax=4096"]
-    assert properties(Limits(cpu_shares=2)) == ["CPUWeight=1", "CPUQuota=", "MemoryMax=infinity"]
+    assert properties(limits, version=2) == ["CPUWeight=39", "CPUQuota=50%", "MemoryMax=4096"]
+    assert properties(Limits(cpu_shares=2), version=1) == ["CPUShares=2", "CPUQuota=", "MemoryMax=infinity"]
 
 
 async def test_a_pods_level_is_made_and_removed_in_every_hierarchy(root: Path) -> None:
