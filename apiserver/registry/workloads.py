@@ -19,6 +19,7 @@ _PERCENT_TEXT = (
 )
 _NOTHING = (0, "0%")
 _TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+_RETENTION, _RETENTIONS = ("whenDeleted", "whenScaled"), ("Retain", "Delete")
 _STATEFUL_MUTABLE = (
     "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
     "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
@@ -140,17 +141,23 @@ class DeploymentStrategy(WorkloadStrategy):
 
 
 def _rolling_faults(rolling: JSON, path: str) -> Iterator[FieldError]:
+    yield from _share_faults(rolling, path, capped=("maxUnavailable",))
+    if rolling.get("maxUnavailable") in _NOTHING and rolling.get("maxSurge") in _NOTHING:
+        yield field.invalid(f"{path}.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0")
+
+
+def _share_faults(rolling: JSON, path: str, *, capped: tuple[str, ...]) -> Iterator[FieldError]:
+    """Numbers of pods, or percents; those that are capped are at most all of them."""
     for name in ("maxUnavailable", "maxSurge"):
         value = rolling.get(name)
         if isinstance(value, str) and not _is_percent(value):
             yield field.invalid(f"{path}.{name}", value, _PERCENT_TEXT)
         elif isinstance(value, int) and value < 0:
             yield field.invalid(f"{path}.{name}", value, "must be greater than or equal to 0")
-    unavailable = rolling.get("maxUnavailable")
-    if isinstance(unavailable, str) and _is_percent(unavailable) and int(unavailable[:-1]) > 100:
-        yield field.invalid(f"{path}.maxUnavailable", unavailable, "must not be greater than 100%")
-    if unavailable in _NOTHING and rolling.get("maxSurge") in _NOTHING:
-        yield field.invalid(f"{path}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0")
+    for name in capped:
+        value = rolling.get(name)
+        if isinstance(value, str) and _is_percent(value) and int(value[:-1]) > 100:
+            yield field.invalid(f"{path}.{name}", value, "must not be greater than 100%")
 
 
 def _is_percent(value: str) -> bool:
@@ -217,10 +224,17 @@ class DaemonSetStrategy(WorkloadStrategy):
 
     def validate(self, obj: JSON) -> list[FieldError]:
         faults = super().validate(obj)
-        rolling = (obj["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
-        if rolling.get("maxUnavailable", 1) in _NOTHING and rolling.get("maxSurge", 0) in _NOTHING:
-            path = "spec.updateStrategy.rollingUpdate.maxUnavailable"
-            faults.append(field.invalid(path, rolling["maxUnavailable"], "cannot be 0 when maxSurge is 0"))
+        update, path = obj["spec"].get("updateStrategy") or {}, "spec.updateStrategy.rollingUpdate"
+        rolling = update.get("rollingUpdate")
+        if update.get("type") != "RollingUpdate" or rolling is None:
+            return faults
+        faults += _share_faults(rolling, path, capped=("maxUnavailable", "maxSurge"))
+        unavailable, surge = (rolling.get(name, 0) not in _NOTHING for name in ("maxUnavailable", "maxSurge"))
+        if unavailable and surge:
+            text = "may not be set when maxUnavailable is non-zero"
+            faults.append(field.invalid(f"{path}.maxSurge", rolling["maxSurge"], text))
+        elif not unavailable and not surge:
+            faults.append(field.required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0"))
         return faults
 
 
@@ -240,7 +254,7 @@ class StatefulSetStrategy(WorkloadStrategy):
         "replicas": 1,
         "revisionHistoryLimit": 10,
         "podManagementPolicy": "OrderedReady",
-        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        "persistentVolumeClaimRetentionPolicy": {},
     }
 
     def default(self, obj: JSON) -> None:
@@ -251,6 +265,9 @@ class StatefulSetStrategy(WorkloadStrategy):
             update["type"] = "RollingUpdate"
         if update["type"] == "RollingUpdate":
             update.setdefault("rollingUpdate", {}).setdefault("partition", 0)
+        kept = spec["persistentVolumeClaimRetentionPolicy"]
+        for name in _RETENTION:
+            kept[name] = kept.get(name) or "Retain"
         for claim in spec.get("volumeClaimTemplates") or ():
             claim.setdefault("kind", "PersistentVolumeClaim")
             claim.setdefault("apiVersion", "v1")
@@ -264,7 +281,7 @@ class StatefulSetStrategy(WorkloadStrategy):
         if obj["spec"].get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
             text = "must be 'OrderedReady' or 'Parallel'"
             faults.append(field.invalid("spec.podManagementPolicy", obj["spec"].get("podManagementPolicy"), text))
-        return faults
+        return [*faults, *_stateful_faults(obj["spec"])]
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
         faults = super().validate_update(obj, old)
@@ -274,6 +291,26 @@ class StatefulSetStrategy(WorkloadStrategy):
             text = f"updates to statefulset spec for fields other than {listed} are forbidden"
             faults.append(field.forbidden("spec", text))
         return faults
+
+
+def _stateful_faults(spec: JSON) -> Iterator[FieldError]:
+    update, path = spec.get("updateStrategy") or {}, "spec.updateStrategy.rollingUpdate"
+    rolling = update.get("rollingUpdate")
+    if rolling is not None and update.get("type") == "OnDelete":
+        yield field.invalid(path, rolling, "only allowed for updateStrategy 'RollingUpdate'")
+    elif rolling is not None:
+        if (rolling.get("partition") or 0) < 0:
+            yield field.invalid(f"{path}.partition", rolling["partition"], "must be greater than or equal to 0")
+        yield from _share_faults(rolling, path, capped=("maxUnavailable",))
+        if rolling.get("maxUnavailable") in _NOTHING:
+            yield field.invalid(f"{path}.maxUnavailable", rolling["maxUnavailable"], "cannot be 0")
+    for name in _RETENTION:
+        value = spec["persistentVolumeClaimRetentionPolicy"][name]
+        if value not in _RETENTIONS:
+            yield field.not_supported(f"spec.persistentVolumeClaimRetentionPolicy.{name}", value, _RETENTIONS)
+    first = (spec.get("ordinals") or {}).get("start") or 0
+    if first < 0:
+        yield field.invalid("spec.ordinals.start", first, "must be greater than or equal to 0")
 
 
 def label_as_template(obj: JSON) -> None:

@@ -92,6 +92,7 @@ def test_a_job_labels_its_pods_and_itself() -> None:
 
 MISMATCH = 'spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`'
 RESTART = 'spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"'
+ROLLING = "spec.updateStrategy.rollingUpdate"
 REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
     (kinds.DEPLOYMENT, {"selector": SELECTOR}, []),
     (kinds.DEPLOYMENT, {}, ["spec.selector: Required value", MISMATCH]),
@@ -135,6 +136,47 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
         kinds.DAEMON_SET,
         {"selector": SELECTOR, "updateStrategy": {"type": "x"}},
         ['spec.updateStrategy: Unsupported value: {"type":"x"}: supported values: "RollingUpdate", "OnDelete"'],
+    ),
+    (
+        kinds.DAEMON_SET,
+        {"selector": SELECTOR, "updateStrategy": {"rollingUpdate": {"maxSurge": 1}}},
+        [f"{ROLLING}.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero"],
+    ),
+    (
+        kinds.DAEMON_SET,
+        {"selector": SELECTOR, "updateStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}},
+        [],
+    ),
+    (
+        kinds.DAEMON_SET,
+        {"selector": SELECTOR, "updateStrategy": {"rollingUpdate": {"maxUnavailable": "0%"}}},
+        [f"{ROLLING}.maxUnavailable: Required value: cannot be 0 when maxSurge is 0"],
+    ),
+    (
+        kinds.DAEMON_SET,
+        {"selector": SELECTOR, "updateStrategy": {"rollingUpdate": {"maxUnavailable": "101%"}}},
+        [f'{ROLLING}.maxUnavailable: Invalid value: "101%": must not be greater than 100%'],
+    ),
+    (
+        kinds.STATEFUL_SET,
+        {"selector": SELECTOR, "updateStrategy": {"type": "OnDelete", "rollingUpdate": {"partition": 1}}},
+        [f"{ROLLING}: Invalid value: {{\"partition\":1}}: only allowed for updateStrategy 'RollingUpdate'"],
+    ),
+    (
+        kinds.STATEFUL_SET,
+        {"selector": SELECTOR, "updateStrategy": {"rollingUpdate": {"maxUnavailable": 0}}, "ordinals": {"start": -1}},
+        [
+            f"{ROLLING}.maxUnavailable: Invalid value: 0: cannot be 0",
+            "spec.ordinals.start: Invalid value: -1: must be greater than or equal to 0",
+        ],
+    ),
+    (
+        kinds.STATEFUL_SET,
+        {"selector": SELECTOR, "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Keep"}},
+        [
+            'spec.persistentVolumeClaimRetentionPolicy.whenScaled: Unsupported value: "Keep": supported values: '
+            '"Retain", "Delete"'
+        ],
     ),
     (
         kinds.JOB,
