@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from componentbase import defaults
 from minikubeadm import process
@@ -143,10 +144,8 @@ async def listed() -> list[dict[str, str]]:
 
 
 async def _docker_networks() -> list[dict[str, str]]:
-    ids = (await process.run("docker", "network", "ls", "--quiet", what="listing networks")).split()
-    described = json.loads(await process.run("docker", "network", "inspect", *ids)) if ids else []
     found = []
-    for one in described:
+    for one in await _described():
         configs = [config for config in one["IPAM"].get("Config") or [] if ":" not in config.get("Subnet", ":")]
         labels = one.get("Labels") or {}
         found.append(
@@ -158,6 +157,21 @@ async def _docker_networks() -> list[dict[str, str]]:
             }
         )
     return found
+
+
+async def _described() -> list[dict[str, Any]]:
+    """Every network as Docker tells it; listed anew where one was removed between the two questions."""
+    for attempt in range(_ATTEMPTS):
+        ids = (await process.run("docker", "network", "ls", "--quiet", what="listing networks")).split()
+        try:
+            text = await process.run("docker", "network", "inspect", *ids) if ids else "[]"
+        except StepFailed as failure:
+            if "not found" not in failure.output or attempt + 1 == _ATTEMPTS:
+                raise
+        else:
+            described: list[dict[str, Any]] = json.loads(text)
+            return described
+    raise AssertionError("unreachable")
 
 
 async def _ip(image: str, *arguments: str) -> None:

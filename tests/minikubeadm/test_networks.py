@@ -1,5 +1,6 @@
 """Networks of clusters: the first free /24, and no blackhole over what the host itself uses."""
 
+import json
 from ipaddress import IPv4Network as Network
 
 import pytest
@@ -61,3 +62,19 @@ async def test_a_range_that_another_took_meanwhile_is_passed_over(monkeypatch: p
     monkeypatch.setattr(networks, "_create", overtaken)
     assert await networks.create("c", []) == Network("172.30.1.0/24")
     assert len(tried) == 2
+
+
+async def test_a_network_that_is_removed_while_they_are_listed_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    kept = {"Name": "mini-a", "Labels": {"mini-kubernetes.cluster": "a"}, "IPAM": {"Config": []}}
+
+    async def docker(*argv: str, **_: object) -> str:
+        asked.append(argv)
+        if "ls" in argv:
+            return "1 2" if len(asked) == 1 else "1"
+        if "2" in argv:
+            raise StepFailed("running docker", output="Error response from daemon: network 2 not found")
+        return json.dumps([kept])
+
+    monkeypatch.setattr("minikubeadm.process.run", docker)
+    assert [one["name"] for one in await networks.listed()] == ["mini-a"]
