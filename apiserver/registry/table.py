@@ -33,6 +33,7 @@ STRATEGIES: dict[tuple[str, str], str] = {
     ("", "resourcequotas"): "configuration:ResourceQuotaStrategy",
     ("", "secrets"): "configuration:SecretStrategy",
     ("", "services"): "services:ServiceStrategy",
+    ("apps", "controllerrevisions"): "workloads:ControllerRevisionStrategy",
     ("apps", "daemonsets"): "workloads:DaemonSetStrategy",
     ("apps", "deployments"): "workloads:DeploymentStrategy",
     ("apps", "replicasets"): "workloads:ReplicaSetStrategy",

@@ -320,6 +320,22 @@ def label_as_template(obj: JSON) -> None:
         obj["metadata"]["labels"] = dict(found)
 
 
+class ControllerRevisionStrategy(Strategy):
+    """apps/v1 ControllerRevision: what it holds never changes."""
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        faults = [field.required("data", "data is mandatory")] if obj.get("data") is None else []
+        if (obj.get("revision") or 0) < 0:
+            faults.append(field.invalid("revision", obj["revision"], "must be greater than or equal to 0"))
+        return faults
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        faults = self.validate(obj)
+        if obj.get("data") != old.get("data"):
+            faults.append(field.invalid("data", obj.get("data"), _IMMUTABLE))
+        return faults
+
+
 class PodTemplateStrategy(Strategy):
     """v1 PodTemplate."""
 

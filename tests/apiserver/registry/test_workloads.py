@@ -268,3 +268,14 @@ def test_a_daemon_set_says_how_many_templates_it_has_had() -> None:
     new["spec"]["template"]["spec"]["hostname"] = "h"
     counted, _ = changed(strategy_for(kinds.DAEMON_SET), old, new)
     assert counted["metadata"]["annotations"] == {name: "2"}
+
+
+def test_what_a_controller_revision_holds_never_changes() -> None:
+    assert refused(kinds.CONTROLLER_REVISION, {"revision": -1}) == [
+        "data: Required value: data is mandatory",
+        "revision: Invalid value: -1: must be greater than or equal to 0",
+    ]
+    old = made(kinds.CONTROLLER_REVISION, {"revision": 1, "data": {"a": 1}})
+    strategy = strategy_for(kinds.CONTROLLER_REVISION)
+    assert changed(strategy, old, {**old, "revision": 2})[1] == []
+    assert changed(strategy, old, {**old, "data": {}})[1] == ["data: Invalid value: {}: field is immutable"]
