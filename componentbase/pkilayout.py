@@ -4,9 +4,7 @@
 put in place beforehand, is used. `minikubeadm` and the tests' clusters both call it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from componentbase import defaults, pki
@@ -100,18 +98,6 @@ def renew(directory: str | Path, leaf: Leaf, names: Names, *, authority: pki.Pai
     )
     pki.write_pair(pair, root / f"{leaf.file}.crt", root / f"{leaf.file}.key")
     return pair
-
-
-def expirations(directory: str | Path, *, now: datetime | None = None) -> dict[str, float]:
-    """Days left for every certificate of the layout that is there."""
-    root, moment = Path(directory), now or datetime.now(UTC)
-    files: Sequence[str] = [*AUTHORITIES, *(leaf.file for leaf in LEAVES)]
-    left = {}
-    for file in files:
-        if Path(root, f"{file}.crt").exists():
-            certificate = pki.load_pair(root / f"{file}.crt", root / f"{file}.key").certificate
-            left[file] = (certificate.not_valid_after_utc - moment).total_seconds() / 86400
-    return left
 
 
 def _is_address(text: str) -> bool:
