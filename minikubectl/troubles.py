@@ -39,6 +39,7 @@ _WAITING_ALIKE: Final = {"ErrImagePull": "ImagePullBackOff", "RegistryUnavailabl
 _EXITS: Final = {
     126: "the command can't be executed: is it a program?",
     127: "the command was not found in the image",
+    128: "the command can't be started: is it in the image, and may it be executed?",
     137: "it was killed (SIGKILL): out of memory, or a liveness probe and no end within the grace period",
     139: "it crashed (segmentation fault)",
     143: "it was asked to end (SIGTERM): by a liveness probe, or a deletion",
@@ -49,7 +50,8 @@ _EVENTS: Final = {
     "FailedAttachVolume": "the volume must be free, and reachable from the node",
     "FailedCreatePodSandBox": "the node's network or container runtime: `minikubectl describe node {node}`",
     "NetworkNotReady": "the node's pod network isn't up: `minikubectl describe node {node}`",
-    "FailedCreate": "",
+    "ProvisioningFailed": "the StorageClass must exist, and who provisions for it must run",
+    "WaitForFirstConsumer": "it is bound once a pod that uses it has a node",
     "Unhealthy": "the probe's path, port and time limits must fit what the container does",
     "Evicted": "the node was short of something: set requests and limits to what the pod uses",
 }
@@ -102,6 +104,7 @@ def _container_troubles(pod: JSON, entry: JSON, events: Sequence[JSON]) -> Itera
         yield Trouble(f"container {name} waits: {text}", advice.format(**filled))
     failed = ended.get("exitCode") or ended.get("reason") == "OOMKilled"
     if failed and (reason not in _CREATING or "terminated" in state or not entry.get("ready")):
+        filled["previous"] = "" if "terminated" in state else " -p"
         yield _ended(name, ended, int(entry.get("restartCount") or 0), filled)
     if "running" in state and not entry.get("ready"):
         kind = "startup" if entry.get("started") is False and entry["spec"].get("startupProbe") else "readiness"
@@ -119,7 +122,7 @@ def _ended(name: str, ended: JSON, restarts: int, filled: JSON) -> Trouble:
         what += f": {ended['message'].strip()}"
     if reason == "OOMKilled":
         return Trouble(what, "it used more memory than its limit: raise the limit, or use less")
-    logs = "`minikubectl logs {pod} -c {container} -p`".format(**filled)
+    logs = "`minikubectl logs {pod} -c {container}{previous}`".format(**filled)
     return Trouble(what, f"{_EXITS[code]}; {logs}" if code in _EXITS else logs)
 
 
@@ -127,9 +130,9 @@ def _path(event: JSON) -> str:
     return str((event.get("involvedObject") or {}).get("fieldPath") or "")
 
 
-def event_troubles(events: Iterable[JSON], node: str = "") -> list[Trouble]:
+def event_troubles(events: Iterable[JSON], node: str = "", *, types: Sequence[str] = ("Warning",)) -> list[Trouble]:
     """What the latest warnings say, one of each reason."""
-    latest = {str(each.get("reason")): each for each in events if each.get("type") == "Warning"}
+    latest = {str(each.get("reason")): each for each in events if each.get("type") in types}
     return [
         Trouble(f"{reason}: {str(event.get('message') or '').strip()}", _advice(reason, event).format(node=node))
         for reason, event in latest.items()
@@ -172,6 +175,21 @@ def workload_troubles(owner: JSON, events: Sequence[JSON], pods: int) -> list[Tr
         found.append(Trouble("no node is one of its", "its nodeSelector, affinity and tolerations must fit some node"))
     said = {each.what for each in found}
     return found + [each for each in event_troubles(events) if each.what not in said and not pods]
+
+
+def object_troubles(obj: JSON, events: Sequence[JSON], pods: int) -> list[Trouble]:
+    """What is wrong with an object that makes no pods of its own."""
+    status, spec = obj.get("status") or {}, obj.get("spec") or {}
+    match obj.get("kind"):
+        case "PersistentVolumeClaim" if status.get("phase") != "Bound":
+            return event_troubles(events, types=("Warning", "Normal"))
+        case "Service" if spec.get("selector") and not pods:
+            said = ",".join(f"{key}={value}" for key, value in spec["selector"].items())
+            return [Trouble(f"no pod has the labels {said}", "correct its selector, or the labels of the pods")]
+        case "Node" if not meta.is_condition_true(obj, "Ready"):
+            why = (meta.condition(obj, "Ready") or {}).get("message") or "its kubelet has never reported"
+            return [Trouble(f"it is not ready: {why}", f"`minikubectl describe node {meta.name(obj)}`")]
+    return event_troubles(events)
 
 
 _OBSERVED: Final = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")

@@ -77,7 +77,7 @@ async def _explain(session: Session, kind: Kind, obj: JSON, *, depth: int) -> bo
     unready = [pod for pod in pods if not state_of(pod).done]
     state = state_of(obj)
     if state.done and not troubles and not unready:
-        _say(f"{name} is as it should be: {state.text}", depth, colour="green")
+        _say(f"{name}: nothing is known against it ({state.text})", depth, colour="green")
         return False
     _say(f"{name}: {state.text}", depth)
     _tell(troubles, depth + 1)
@@ -85,7 +85,8 @@ async def _explain(session: Session, kind: Kind, obj: JSON, *, depth: int) -> bo
         for replica_set in await _owned(session, _REPLICA_SET, obj):
             if (replica_set.get("spec") or {}).get("replicas"):
                 more = event_troubles(await _events(session, replica_set))
-                _tell([each for each in more if each not in troubles], depth + 1)
+                told = {each.what.partition(":")[0] for each in troubles}
+                _tell([each for each in more if each.what.partition(":")[0] not in told], depth + 1)
     for pod in unready[:_PODS_SHOWN]:
         await _explain_pod(session, f"pod/{meta.name(pod)}", pod, depth + 1)
     if len(unready) > _PODS_SHOWN:

@@ -230,6 +230,14 @@ def test_delete_scale_wait_and_rollout(mini: Mini) -> None:
     assert mini("delete", "-f", "-", stdin=WEB).code == 1
 
 
+def test_output_is_plain_in_a_pipe_and_coloured_on_demand(mini: Mini, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b" not in mini("get", "pods", "nope").err
+    assert mini("get", "pods", "nope", "--color=always").err.startswith("\x1b[31mError from server (NotFound)")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" in mini("--color=always", "get", "pods", "nope").err
+    assert "\x1b" not in mini("get", "pods", "nope", "--color=auto").err
+
+
 def test_why_a_pod_has_no_node_is_said_node_by_node(mini: Mini, api_server: APIServerProcess) -> None:
     resources = {"allocatable": {"cpu": "2", "memory": "1Gi", "pods": "10"}}
     for name, spec in (("n1", {"unschedulable": True}), ("n2", {})):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from minikubectl.troubles import Trouble, pod_troubles, workload_troubles
+from minikubectl.troubles import Trouble, object_troubles, pod_troubles, workload_troubles
 
 JSON = dict[str, Any]
 
@@ -117,3 +117,29 @@ def test_a_workload_that_is_paused_or_wants_nothing_says_so() -> None:
         Trouble("0 replicas are wanted", "`minikubectl scale --replicas=N`"),
         Trouble("its rollout is paused", "`minikubectl rollout resume`"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("obj", "events", "said"),
+    [
+        ({"kind": "Service", "spec": {"selector": {"app": "web"}}}, [], ["no pod has the labels app=web"]),
+        (
+            {"kind": "Node", "metadata": {"name": "n1"}},
+            [],
+            ["it is not ready: its kubelet has never reported"],
+        ),
+        (
+            {"kind": "PersistentVolumeClaim", "status": {"phase": "Pending"}},
+            [{"type": "Normal", "reason": "WaitForFirstConsumer", "message": "waiting for first consumer"}],
+            ["WaitForFirstConsumer: waiting for first consumer"],
+        ),
+        ({"kind": "PersistentVolumeClaim", "status": {"phase": "Bound"}}, [], []),
+    ],
+)
+def test_services_nodes_and_claims_say_what_they_lack(obj: JSON, events: list[JSON], said: list[str]) -> None:
+    assert [each.what for each in object_troubles(obj, events, 0)] == said
+
+
+def test_the_log_of_a_container_that_is_not_started_again_is_its_only_one() -> None:
+    ended = pod(phase="Failed", state={"terminated": {"exitCode": 3}})
+    assert pod_troubles(ended, [], READY)[0].remedy == "`minikubectl logs p -c c`"
