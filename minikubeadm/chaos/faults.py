@@ -61,6 +61,7 @@ class Fault:
     inject: str
     undo: str = ""  # nothing to undo: it ends by itself
     on_host: bool = False
+    silences: bool = False  # the node's kubelet is not heard of meanwhile
 
 
 def _full_disk(path: str, unit: str, *, keep: str, free: int) -> tuple[str, str]:
@@ -74,11 +75,11 @@ FAULTS = {
     for fault in (
         Fault(
             "kill-node", "the node's container is killed, and started again at the end", (WORKER,),
-            'docker kill "$NODE"', 'docker start "$NODE"', on_host=True,
+            'docker kill "$NODE"', 'docker start "$NODE"', on_host=True, silences=True,
         ),
         Fault(
             "partition", "no packet reaches the node or leaves it", (WORKER,),
-            " && ".join(cut.format("I") for cut in _CUT), _HEAL,
+            " && ".join(cut.format("I") for cut in _CUT), _HEAL, silences=True,
         ),
         Fault(
             "kill-service", "a service of the node gets kill -9; systemd starts it again", ANY,

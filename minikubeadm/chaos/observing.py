@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apimachinery import errors, kinds, meta
+from componentbase import defaults
 from kubeclient.errors import Unreachable
 from kubeclient.rest import Client
 from minikubeadm import api
@@ -52,6 +53,15 @@ async def look(client: Client, before: Snapshot) -> Snapshot:
         {meta.name(node): trouble(node) for node in nodes["items"]},
         {meta.uid(pod): seen(pod) for pod in pods["items"]},
     )
+
+
+async def heard(client: Client, node: str) -> str:
+    """When a node's kubelet last renewed its lease, as the API writes it (which sorts); "" if that can't be known."""
+    try:
+        lease = await client.get(kinds.LEASE, node, namespace=defaults.NODE_LEASE_NAMESPACE)
+    except (errors.StatusError, Unreachable):
+        return ""
+    return str(lease["spec"].get("renewTime") or "")
 
 
 def trouble(node: JSON) -> str:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apimachinery import kinds
+from apimachinery import kinds, meta
 from kubeclient.rest import Client
 from minikubeadm.chaos import faults, observing, prober
 from minikubeadm.chaos.faults import FAULTS, Fault
@@ -19,6 +19,7 @@ from minikubeadm.process import StepFailed
 
 PYTHON = "/opt/mini-kubernetes/bin/python3"
 LOOK_EVERY_SECONDS = 0.5
+CALM_LOOKS = 6
 PROBE_END_SECONDS = 30.0
 
 
@@ -57,7 +58,9 @@ def draw(dice: random.Random, wish: Wish, roles: Mapping[str, str]) -> Strike:
         (fault, node)
         for fault in named
         for node in sorted(roles)
-        if roles[node] in fault.roles and wish.node in ("", node)
+        if roles[node] in fault.roles
+        and wish.node in ("", node)
+        and (fault.name != "kill-service" or wish.service in ("", *faults.SERVICES[roles[node]]))
     ]
     if not fits:
         there = ", ".join(f"{node} ({role})" for node, role in sorted(roles.items()))
@@ -119,19 +122,26 @@ async def run(wish: Wish, *, say: Callable[[str], None]) -> None:
             raise StepFailed(f"cluster {wish.cluster} is not well to begin with", output=first.api)
         if wish.probe:
             await stack.enter_async_context(_probing(story, client, wish, roles))
-        watching = asyncio.create_task(story.follow(client))
-        stack.callback(watching.cancel)
+        await stack.enter_async_context(_following(story, client))
+        stack.callback(lambda: say(f"pods replaced: {observing.replaced(first, story.now)}"))
         end = time.monotonic() + wish.seconds
         while True:
-            await _strike(story, draw(dice, wish, roles), wish)
+            await _strike(story, draw(dice, wish, roles), wish, client)
             if wish.fault != "random" or time.monotonic() >= end:
                 break
-    say(f"pods replaced: {observing.replaced(first, story.now)}")
-    if wish.probe:
-        say(f"requests through {wish.probe}: {story.requests}, failed: {story.failed}")
 
 
-async def _strike(story: Story, strike: Strike, wish: Wish) -> None:
+@asynccontextmanager
+async def _following(story: Story, client: Client) -> AsyncIterator[None]:
+    following = asyncio.create_task(story.follow(client))
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _strike(story: Story, strike: Strike, wish: Wish, client: Client) -> None:
     before, story.noticed_at = story.now, 0.0
     story.tell(f"FAULT {strike}: {strike.fault.does}")
     at = time.monotonic()
@@ -140,18 +150,23 @@ async def _strike(story: Story, strike: Strike, wish: Wish) -> None:
             await asyncio.sleep(strike.seconds)
     finally:
         story.tell(f"ENDED {strike}")
-    ended = time.monotonic()
+    ended, now = time.monotonic(), meta.now_micro()
     try:
         async with asyncio.timeout(wish.recovery_seconds):
-            await story.another_look()
-            await story.another_look()
-            while observing.lacking(before, story.now):
+            # What is said of a node that was silent is old: it counts once its kubelet has spoken, and for a while.
+            while strike.fault.silences and await observing.heard(client, strike.node) < now:
                 await story.another_look()
+            looks = 0
+            while looks < CALM_LOOKS:
+                if looks == 0:
+                    well = time.monotonic()
+                await story.another_look()
+                looks = 0 if observing.lacking(before, story.now) else looks + 1
     except TimeoutError as error:
         missing = "\n".join(observing.lacking(before, story.now))
         raise StepFailed(f"not recovered {wish.recovery_seconds:.0f} s after {strike}", output=missing) from error
     noticed = f"noticed after {story.noticed_at - at:.1f} s" if story.noticed_at else "nothing of it was noticed"
-    story.tell(f"RECOVERED from {strike}: {noticed}, all well {time.monotonic() - ended:.1f} s after its end")
+    story.tell(f"RECOVERED from {strike}: {noticed}, all well {well - ended:.1f} s after its end")
 
 
 @asynccontextmanager
@@ -186,3 +201,4 @@ async def _probing(story: Story, client: Client, wish: Wish, roles: Mapping[str,
         async with asyncio.timeout(PROBE_END_SECONDS):
             await reading
             await process.wait()
+        story.say(f"requests through {wish.probe}: {story.requests}, failed: {story.failed}")

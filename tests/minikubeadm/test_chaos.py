@@ -35,6 +35,10 @@ def test_what_the_user_names_is_taken() -> None:
     assert str(strike) == "kill-service docker on c-worker2"
 
 
+def test_a_service_is_killed_where_it_is() -> None:
+    assert {drawn(seed, fault="kill-service", service="mini-etcd").node for seed in range(20)} == {"c-control-plane"}
+
+
 def test_a_fault_that_does_not_fit_the_node_is_refused() -> None:
     with pytest.raises(StepFailed, match="slow-etcd fits no node c-worker"):
         drawn(1, fault="slow-etcd", node="c-worker")
