@@ -1,7 +1,8 @@
 """What is done about a shortage: unused images go first, then pods, one at a time, the greediest before the rest.
 
 Which pod is upstream's rule: one that uses more than it asked for before one that does not, the lower priority before
-the higher, the greater excess before the smaller. Pods that keep the cluster alive are never taken.
+the higher, the greater excess before the smaller. Pods that keep the cluster alive are never taken. A pod whose
+emptyDir outgrows its limit goes without any shortage.
 """
 
 import asyncio
@@ -49,6 +50,12 @@ def _request(spec: JSON, resource: str) -> int:
     return sum(quantity.value(amount) for amount in amounts)
 
 
+def disk_limits(pod: JSON) -> list[tuple[str, str]]:
+    """(volume, sizeLimit) of the emptyDirs on the disk that have one."""
+    sources = [(volume["name"], volume.get("emptyDir") or {}) for volume in pod["spec"].get("volumes") or []]
+    return [(name, s["sizeLimit"]) for name, s in sources if s.get("sizeLimit") and s.get("medium") != "Memory"]
+
+
 def unused_images(images: Iterable[JSON], containers: Iterable[JSON]) -> list[str]:
     """What to remove: names of images that no container has and that a registry gave, so that they can be had again.
 
@@ -92,6 +99,7 @@ class Evictor:
         while True:
             try:
                 await self.look(self.shortages())
+                await self._hold_to_limits()
             except (EngineError, OSError) as error:
                 log.warning("eviction: %s", error)
             await asyncio.sleep(LOOK_SECONDS)
@@ -127,6 +135,16 @@ class Evictor:
             return
         EVICTIONS.labels(shortage.signal).inc()
         await self._workers.evict(meta.uid(victims[0]), shortage.message(), timeout_seconds=END_WAIT_SECONDS)
+
+    async def _hold_to_limits(self) -> None:
+        """Evict a pod whose emptyDir has outgrown its sizeLimit; one in memory is a file system of that size."""
+        for pod in list(self._workers.admitted()):
+            for name, limit in disk_limits(pod):
+                folder = self._settings.pod_dir(meta.uid(pod)) / "volumes/kubernetes.io~empty-dir" / name
+                if await asyncio.to_thread(_size, folder) > quantity.value(limit):
+                    message = f'Usage of EmptyDir volume "{name}" exceeds the limit "{limit}". '
+                    await self._workers.evict(meta.uid(pod), message, timeout_seconds=END_WAIT_SECONDS)
+                    break
 
     def _usage(self, shortage: Shortage, states: Mapping[str, PodState]) -> dict[str, int]:
         if shortage.condition == pressure.DISK:

@@ -9,6 +9,7 @@ from typing import Any
 
 from apimachinery import meta
 
+from ..container_config import effective_security
 from ..environment import Sources, binary_data, field_value, resource_value
 from ..plan import all_containers
 from .writer import File
@@ -96,13 +97,21 @@ def build(pod: JSON, volume: JSON, sources: Sources, tokens: Mapping[TokenReques
     for source in listed[0]:
         if "serviceAccountToken" in source:
             wanted = source["serviceAccountToken"]
-            payload[wanted["path"]] = File(tokens[token_request(wanted)].encode(), listed[1])
+            payload[wanted["path"]] = _token(pod, tokens[token_request(wanted)], listed[1])
         elif "downwardAPI" in source:
             payload.update(_downward(pod, source["downwardAPI"], sources, listed[1]))
         for field in KINDS:
             if field in source:
                 payload.update(_object(pod, source[field], field, sources, listed[1]))
     return payload
+
+
+def _token(pod: JSON, token: str, mode: int) -> File:
+    """A token is for its pod's one user, or its group, where there is such; else by the volume's mode."""
+    users = {effective_security(pod, container).get("runAsUser") for container in all_containers(pod["spec"])}
+    user = users.pop() if len(users) == 1 else None
+    group = (pod["spec"].get("securityContext") or {}).get("fsGroup")
+    return File(token.encode(), mode if user is None and group is None else 0o600, user)
 
 
 def _object(pod: JSON, ref: JSON, field: str, sources: Sources, mode: int) -> dict[str, File]:

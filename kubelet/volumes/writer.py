@@ -17,10 +17,11 @@ DATA_NEW = "..data_tmp"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Content and permission bits."""
+    """Content, permission bits, and the user it belongs to (None: root)."""
 
     content: bytes
     mode: int = 0o644
+    user: int | None = None
 
 
 Payload = Mapping[str, File]  # relative path -> file
@@ -78,8 +79,8 @@ def _mode(mode: int) -> int:
 def _place(path: Path, file: File, group: int | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(file.content)
-    if group is not None:
-        os.chown(path, -1, group)
+    if group is not None or file.user is not None:
+        os.chown(path, -1 if file.user is None else file.user, -1 if group is None else group)
     os.chmod(path, file.mode if group is None else _mode(file.mode))
 
 

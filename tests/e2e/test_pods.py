@@ -258,6 +258,15 @@ def escaping(namespace: str) -> JSON:
     )
 
 
+def full(namespace: str) -> JSON:
+    """One that writes more into its volume than it said."""
+    script = "dd if=/dev/zero of=/v/file bs=1M count=3; exec sleep 600"
+    volume = {"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}
+    return pod(
+        "full", namespace, script, container={"volumeMounts": [{"name": "v", "mountPath": "/v"}]}, volumes=[volume]
+    )
+
+
 @pytest.fixture(scope="module")
 def pods(cluster: Cluster) -> Iterator[str]:
     """The namespace with all these pods, made at once."""
@@ -268,7 +277,7 @@ def pods(cluster: Cluster) -> Iterator[str]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cm", **where}, "data": {"a": "1", "b": "2"}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "sec", **where}, "stringData": {"pw": "hush"}},
-        *(make(name) for make in (inside, host, probed, ended, hooked, escaping)),
+        *(make(name) for make in (inside, host, probed, ended, hooked, escaping, full)),
         pod("root", name, securityContext={"runAsNonRoot": True}),
         pod("unsafe", name, securityContext=sysctl),
         pod("mapped", name, hostUsers=False),
@@ -321,6 +330,8 @@ def test_volumes_belong_to_the_group_and_show_what_they_should(cluster: Cluster,
         refused = cluster.tried("exec", "-n", pods, "inside", "--", "touch", path)
         assert "Read-only file system" in refused.stderr, path
     assert cluster.exec(pods, "inside", "stat", "-L", "-c", "%a %g", "/s/pw") == "440 4000\n"
+    token = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+    assert cluster.exec(pods, "inside", "stat", "-L", "-c", "%a %u:%g", token) == "640 1000:4000\n"
 
 
 def test_shared_processes_are_seen(cluster: Cluster, pods: str) -> None:
@@ -413,7 +424,8 @@ def test_debug_adds_a_container_that_sees_the_other_ones_processes(cluster: Clus
     cluster.apply(pod("target", pods, "exec sleep 765"))
     ready(cluster, pods, "target")
     printed = cluster.kubectl("debug", "-i", "-n", pods, "target", "--image", DEMO, "--image-pull-policy=IfNotPresent",
-                              "--target=c", "--container=look", "--", "sh", "-c", "ps; hostname")  # fmt: skip
+                              "--target=c", "--container=look", "--", "sh", "-c", "read go; ps; hostname",
+                              stdin="go\n")  # fmt: skip
     assert "sleep 765" in printed and printed.endswith("target\n")
 
     def over() -> bool:
@@ -467,3 +479,11 @@ def test_hooks_and_signals_at_a_pods_end(cluster: Cluster, pods: str) -> None:
     written = run("docker", "exec", node, "sh", "-c", f"cd {folder} && ls").split()
     assert written == ["a", "a.term", "b.term", "d.term", "e.usr"]
     assert run("docker", "exec", node, "find", "/sys/fs/cgroup", "-name", f"pod{uid}") == ""
+
+
+def test_a_volume_that_outgrows_its_limit_costs_its_pod(cluster: Cluster, pods: str) -> None:
+    wait_until(lambda: cluster.get("pod", "full", "-n", pods)["status"]["phase"] == "Failed", "it is evicted")
+    status = cluster.get("pod", "full", "-n", pods)["status"]
+    assert (status["reason"], status["message"]) == (
+        "Evicted", 'Usage of EmptyDir volume "v" exceeds the limit "1Mi". ',
+    )  # fmt: skip

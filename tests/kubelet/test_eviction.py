@@ -11,7 +11,7 @@ from kubelet.eviction import Evictor, rank, unused_images
 from kubelet.pressure import Amount, Shortage
 from kubelet.settings import Settings
 from tests.kubelet.fake_docker import World
-from tests.kubelet.objects import pod
+from tests.kubelet.objects import UID, pod
 
 MIB = 1 << 20
 
@@ -143,6 +143,20 @@ async def test_on_a_full_disk_images_go_before_pods(tmp_path: Path) -> None:
     assert workers.evicted == [("web", message)]
     await evictor.look([])
     assert told == ["EvictionThresholdMet"] * 3 and len(turns) == 2  # it began, it ended
+
+
+async def test_an_empty_dir_that_outgrows_its_limit_costs_its_pod(tmp_path: Path) -> None:
+    volumes = [{"name": n, "emptyDir": {"sizeLimit": "8Ki"}} for n in ("small", "big")]
+    subject = pod(volumes=[*volumes, {"name": "memory", "emptyDir": {"sizeLimit": "8Ki", "medium": "Memory"}}])
+    settings = Settings(node_name="n", node_ips=("10.0.0.1",), kubeconfig=Path("/x"), root_dir=tmp_path)
+    for name, size in (("small", 100), ("big", 20_000), ("memory", 20_000)):
+        folder = settings.pod_dir(UID) / "volumes/kubernetes.io~empty-dir" / name
+        folder.mkdir(parents=True)
+        (folder / "f").write_bytes(b"x" * size)
+    workers = Workers(subject)
+    evictor = Evictor(settings, None, workers, record=print, turned=lambda: None)  # type: ignore[arg-type]
+    await evictor._hold_to_limits()
+    assert workers.evicted == [(UID, 'Usage of EmptyDir volume "big" exceeds the limit "8Ki". ')]
 
 
 async def test_an_evicted_pod_fails_and_is_not_started_again(tmp_path: Path) -> None:

@@ -110,3 +110,21 @@ def test_host_path_types(tmp_path: Path) -> None:
         host_path({"path": str(tmp_path / "f"), "type": "Directory"})
     with pytest.raises(VolumeError, match="is not a file"):
         host_path({"path": str(tmp_path / "none"), "type": "File"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, (0o644, None)),
+        ({"securityContext": {"fsGroup": 9}}, (0o600, None)),
+        ({"securityContext": {"runAsUser": 7}}, (0o600, 7)),
+        (
+            {"securityContext": {"runAsUser": 7}, "initContainers": [{"securityContext": {"runAsUser": 8}}]},
+            (0o644, None),
+        ),
+    ],
+)
+def test_a_token_is_for_its_pods_user_or_group(spec: dict[str, Any], expected: tuple[int, int | None]) -> None:
+    volume = {"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+    made = payloads.build(pod(**spec), volume, SOURCES, {TokenRequest("", 3600): "t"})
+    assert (made["token"].mode, made["token"].user) == expected
