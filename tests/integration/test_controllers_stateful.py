@@ -123,10 +123,6 @@ async def test_claims_go_with_what_the_policy_says(admin, controllers, namespace
     await settled(admin, namespace, replicas=1)
 
     async def only(*expected):
-        for claim in (await admin.list(kinds.PERSISTENT_VOLUME_CLAIM, namespace=namespace))["items"]:
-            if meta.is_deleting(claim):  # what the protection controller does
-                gone = {"metadata": {"finalizers": None}}
-                await admin.patch(kinds.PERSISTENT_VOLUME_CLAIM, meta.name(claim), gone, namespace=namespace)
         return (await claims(admin, namespace)).keys() == set(expected)
 
     await eventually(lambda: only("data-db-0"))
