@@ -1,4 +1,4 @@
-"""What `create TYPE`, `run`, `expose` and `autoscale` make of their flags: objects, without I/O beyond files named.
+"""What `create TYPE` makes of its flags: objects, without I/O beyond the files that are named.
 
 Each generator is a function of a name and of click's options; its own decorators are its command line, and `GENERATORS`
 is the list that `create` offers. What a generator leaves out the server defaults.
