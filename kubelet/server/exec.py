@@ -12,6 +12,7 @@ from apimachinery.streams import channels
 from ..engine import Engine, EngineError, demultiplex
 from ..observed import Container
 from ..parts import Parts
+from ..plan import all_containers
 from .remote import Remote, connect, wanted_channels
 
 JSON = dict[str, Any]
@@ -63,7 +64,7 @@ async def serve_attach(request: web.BaseRequest, parts: Parts, pod: JSON, name: 
             path = f"/containers/{run.id}/attach?stream=1&{asked}"
             async with engine.hijack(path) as (reader, writer):
                 resize = _resizer(engine, f"/containers/{run.id}/resize")
-                await _join(remote, reader, writer, tty=run.tty, resize=resize)
+                await _join(remote, reader, writer, tty=run.tty, resize=resize, ends_input=_reads_once(pod, name))
             status = channels.exit_status(0)
         except EngineError as error:
             status = channels.failure_status(f"error attaching to container: {error.message}")
@@ -71,6 +72,10 @@ async def serve_attach(request: web.BaseRequest, parts: Parts, pod: JSON, name: 
             return remote.response
         await _finish(remote, status)
         return remote.response
+
+
+def _reads_once(pod: JSON, name: str) -> bool:
+    return any(container.get("stdinOnce") for container in all_containers(pod["spec"]) if container["name"] == name)
 
 
 async def _running(parts: Parts, pod: JSON, name: str) -> Container:
@@ -92,11 +97,20 @@ def _resizer(engine: Engine, path: str) -> Resize:
 
 
 async def _join(
-    remote: Remote, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, tty: bool, resize: Resize
+    remote: Remote,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    tty: bool,
+    resize: Resize,
+    ends_input: bool = True,
 ) -> None:
-    """Copy both ways until the process's output ends, or the client is gone."""
+    """Copy both ways until the process's output ends, or the client is gone.
+
+    Not `ends_input`: the end of one client's input is not the process's. (Told of it, Docker would end the output.)
+    """
     output = asyncio.create_task(_output(remote, reader, tty=tty), name="exec output")
-    source = asyncio.create_task(_input(remote, writer, resize), name="exec input")
+    source = asyncio.create_task(_input(remote, writer, resize, ends=ends_input), name="exec input")
     try:
         await asyncio.wait({output, source}, return_when=asyncio.FIRST_COMPLETED)
         if source.done() and not output.done() and source.exception() is None and source.result():
@@ -117,7 +131,7 @@ async def _output(remote: Remote, reader: asyncio.StreamReader, *, tty: bool) ->
         await remote.send(channels.STDERR if channel == 2 else channels.STDOUT, data)
 
 
-async def _input(remote: Remote, writer: asyncio.StreamWriter, resize: Resize) -> bool:
+async def _input(remote: Remote, writer: asyncio.StreamWriter, resize: Resize, *, ends: bool) -> bool:
     """Until the client is gone (True), or the process takes no more (False)."""
     try:
         while (message := await remote.receive()) is not None:
@@ -126,7 +140,7 @@ async def _input(remote: Remote, writer: asyncio.StreamWriter, resize: Resize) -
                 await writer.drain()
             elif message.channel == channels.RESIZE:
                 await resize(*channels.decode_resize(message.data))
-            elif message.closes == channels.STDIN and writer.can_write_eof():
+            elif message.closes == channels.STDIN and ends and writer.can_write_eof():
                 writer.write_eof()
     except (ConnectionError, ValueError):
         return False

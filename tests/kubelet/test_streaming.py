@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -175,3 +176,32 @@ async def test_port_forward_tunnels_spdy_and_says_what_fails() -> None:
                         got[event.stream] = event.data
     assert got[opened["data", "0"]] == b"ping"
     assert b"connection refused" in got[opened["error", "1"]]
+
+
+class Input:
+    """A client that sends a line, ends its input, and goes."""
+
+    def __init__(self) -> None:
+        closing = bytes((channels.STDIN,))
+        self.messages = [channels.Message(channels.STDIN, b"x\n"), channels.Message(channels.CLOSE, closing), None]
+
+    async def receive(self) -> channels.Message | None:
+        return self.messages.pop(0)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_the_end_of_a_clients_input_is_the_processs_only_where_it_reads_once(ends: bool) -> None:
+    here, there = await asyncio.open_connection(sock=(pair := socket.socketpair())[0])
+    _, writer = await asyncio.open_connection(sock=pair[1])
+    await execution._input(Input(), writer, resize=None, ends=ends)  # type: ignore[arg-type]
+    assert await here.readline() == b"x\n"
+    if not ends:
+        writer.write(b"still open\n")
+    assert await here.readline() == (b"" if ends else b"still open\n")
+    for one in (there, writer):
+        one.close()
+
+
+def test_attach_ends_the_input_of_a_container_that_reads_once() -> None:
+    subject = pod({"name": "once", "stdinOnce": True}, {"name": "open"})
+    assert [execution._reads_once(subject, name) for name in ("once", "open")] == [True, False]
