@@ -15,13 +15,12 @@ if ! command -v vagrant >/dev/null || ! command -v rsync >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends vagrant rsync >/dev/null
 fi
 if [ "$provider" = docker ]; then
-    machine=$(.venv/bin/python deploy/images.py --print | jq -r .machine)
     context=.build/context/vagrant
     rm -rf $context && mkdir -p $context
-    cp deploy/vagrant/Dockerfile deploy/node/rootfs/usr/local/sbin/node-entrypoint "$(gem contents vagrant 2>/dev/null | grep keys/vagrant.pub$ ||
-        find /usr/share/rubygems-integration /opt/vagrant -name vagrant.pub 2>/dev/null | head -n 1)" $context
-    image=mini-kubernetes/vagrant:${machine##*:}
-    docker build -q --build-arg "MACHINE=$machine" -t "$image" $context >/dev/null
+    key=$(find /usr/share/rubygems-integration /opt/vagrant -name vagrant.pub 2>/dev/null | head -n 1 || true)
+    cp deploy/vagrant/Dockerfile deploy/node/rootfs/usr/local/sbin/node-entrypoint "$key" $context
+    image=mini-kubernetes/vagrant:$(cat $context/* | sha256sum | cut -c -12)
+    docker image inspect "$image" >/dev/null 2>&1 || docker build -q -t "$image" $context >/dev/null
     echo "$image" >.build/vagrant-image
     say "image $image"
 fi
