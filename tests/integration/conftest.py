@@ -88,20 +88,25 @@ async def pods(admin, namespace):
 async def make_ready(admin, namespace):
     """What kubelets would do: every pod runs, is ready, and has an address; deleted ones end."""
     for number, pod in enumerate((await admin.list(kinds.POD, namespace=namespace))["items"]):
-        if meta.is_deleting(pod):
-            await admin.delete(kinds.POD, meta.name(pod), namespace=namespace, grace_period_seconds=0)
-        elif not meta.is_condition_true(pod, "Ready"):
-            ready = {"type": "Ready", "status": "True", "lastTransitionTime": meta.now()}
-            ip = f"10.244.0.{number + 1}"
-            status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [ready]}
-            await admin.patch(kinds.POD, meta.name(pod), {"status": status}, namespace=namespace, subresource="status")
+        with contextlib.suppress(errors.NotFound, errors.Conflict):  # it went meanwhile
+            await _make_ready(admin, pod, number)
+
+
+async def _make_ready(admin, pod, number):
+    namespace = meta.namespace(pod)
+    if meta.is_deleting(pod):
+        await admin.delete(kinds.POD, meta.name(pod), namespace=namespace, grace_period_seconds=0)
+    elif not meta.is_condition_true(pod, "Ready"):
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": meta.now()}
+        ip = f"10.244.0.{number + 1}"
+        status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [ready]}
+        await admin.patch(kinds.POD, meta.name(pod), {"status": status}, namespace=namespace, subresource="status")
 
 
 async def play_kubelet(admin, namespace):
     """`make_ready` until cancelled."""
     while True:
-        with contextlib.suppress(errors.NotFound, errors.Conflict):
-            await make_ready(admin, namespace)
+        await make_ready(admin, namespace)
         await asyncio.sleep(0.05)
 
 

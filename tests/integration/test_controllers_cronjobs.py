@@ -1,10 +1,11 @@
 """CronJobs against a real API server, by a clock that the test sets."""
 
+import contextlib
 from datetime import timedelta
 
 import pytest
 
-from apimachinery import kinds, meta
+from apimachinery import errors, kinds, meta
 from controllers.context import utc_now
 from tests.integration.conftest import eventually, running
 
@@ -61,7 +62,8 @@ async def test_a_run_makes_a_job_and_its_end_is_noted(admin, namespace, clock):
     async def finished(number):
         for pod in (await admin.list(kinds.POD, namespace=namespace))["items"]:
             ended = {"status": {"phase": "Succeeded"}}
-            await admin.patch(kinds.POD, meta.name(pod), ended, namespace=namespace, subresource="status")
+            with contextlib.suppress(errors.NotFound):  # its Job went, and it too
+                await admin.patch(kinds.POD, meta.name(pod), ended, namespace=namespace, subresource="status")
         done.update(
             name for name, job in (await jobs(admin, namespace)).items() if meta.is_condition_true(job, "Complete")
         )
