@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.conftest import ROOT, Cluster, deployment, service, wait_until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 Mini = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -62,7 +62,7 @@ def test_streams_reach_a_container(cluster: Cluster, namespace: str, mini: Mini,
 
 def test_why_names_what_keeps_pods_from_running(cluster: Cluster, namespace: str, mini: Mini) -> None:
     cluster.apply(deployment("huge", namespace, replicas=1, nodeSelector={"disk": "ssd"}))
-    wait_until(lambda: "NodeAffinity" in mini("why", "deploy/huge").stdout, "why says what no node has")
+    wait_until(lambda: "NodeAffinity" in mini("why", "deploy/huge").stdout, "why says what no node has", seconds=120)
     said = mini("why", "deploy/huge").stdout
     assert "nodeSelector asks for disk=ssd, the node has no such label" in said
     assert f"`minikubectl label node {cluster.workers[0]} disk=ssd`" in said
@@ -70,18 +70,22 @@ def test_why_names_what_keeps_pods_from_running(cluster: Cluster, namespace: str
 
     mini("create", "quota", "none", "--hard=pods=0")
     cluster.apply(deployment("refused", namespace, replicas=1))
-    wait_until(lambda: "exceeded quota" in mini("why", "deploy/refused").stdout, "why says that the quota refuses")
+    wait_until(
+        lambda: "exceeded quota" in mini("why", "deploy/refused").stdout, "why says that the quota refuses", seconds=120
+    )
     assert "→ raise the ResourceQuota" in mini("why", "deploy/refused").stdout
     mini("delete", "quota", "none")
 
     cluster.apply(deployment("crash", namespace, replicas=1, spread=False))
     patch = '{"spec": {"template": {"spec": {"containers": [{"name": "web", "command": ["sh", "-c", "exit 7"]}]}}}}'
     assert mini("patch", "deploy", "crash", "-p", patch).stdout == "deployment.apps/crash patched\n"
-    wait_until(lambda: "ended with exit code 7" in mini("why", "deploy/crash").stdout, "why says how it ended")
+    wait_until(
+        lambda: "ended with exit code 7" in mini("why", "deploy/crash").stdout, "why says how it ended", seconds=120
+    )
 
 
 def test_top_and_events_show_what_goes_on(mini: Mini, cluster: Cluster, namespace: str) -> None:
     cluster.apply(deployment("web", namespace, replicas=1, spread=False))
-    wait_until(lambda: "Started" in mini("events").stdout, "an event that the container was started")
-    wait_until(lambda: mini("top", "node").stdout.startswith("NAME"), "figures of nodes")
+    wait_until(lambda: "Started" in mini("events").stdout, "an event that the container was started", seconds=120)
+    wait_until(lambda: mini("top", "node").stdout.startswith("NAME"), "figures of nodes", seconds=120)
     assert cluster.control_plane in mini("top", "node").stdout

@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from minikubectl.__main__ import cli
 from tests.fixtures.apiserver import APIServerProcess
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 KUBECTL = shutil.which("kubectl")
 _NUMBERS = count(1)
 Run = Callable[[list[str]], tuple[int, str, str]]
