@@ -37,7 +37,7 @@ def test_a_cluster_is_restored_from_a_snapshot(cluster: Cluster, namespace: str)
     watch = f"/api/v1/namespaces/{namespace}/configmaps?watch=1&timeoutSeconds=5&resourceVersion={version}"
     told = cluster.tried("get", "--raw", watch)
     assert '"code":410' in told.stdout.replace(" ", "") or "Expired" in told.stderr or "Gone" in told.stderr
-    wait_until(lambda: running(cluster, namespace) == 1, "pods of after the snapshot are gone from the nodes")
+    wait_until(lambda: running(cluster, namespace) == 1, "later pods are gone from the nodes", seconds=120)
     wait_until(lambda: len(cluster.ready_nodes()) == 3, "all nodes are Ready")
     cluster.kubectl("scale", "-n", namespace, "deployment/web", "--replicas=2")
     cluster.kubectl("rollout", "status", "-n", namespace, "deployment/web", "--timeout=90s")
