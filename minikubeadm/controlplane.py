@@ -9,7 +9,7 @@ from pathlib import Path
 
 from apimachinery import errors, kinds
 from componentbase import defaults
-from kubeclient.config import load_kubeconfig
+from kubeclient.config import ClientConfig, load_kubeconfig
 from kubeclient.errors import Unreachable
 from kubeclient.rest import Client
 from minikubeadm import api, credentials, etcdmembers, host, units
@@ -41,12 +41,17 @@ async def join(cluster: ClusterConfiguration, node: NodeConfiguration, *, progre
     async with progress.step("control plane, kubelet and proxy started as systemd units"):
         await host.configure()
         await units.start(services[1:])
-    local = replace(config, server=f"https://{node.ip}:{defaults.API_PORT}")
-    async with Client(local, user_agent="minikubeadm") as client:
+    async with Client(local_config(), user_agent="minikubeadm") as client:
         async with progress.step("API server ready"):
             await wait_for_api(client)
         async with progress.step(f"node {node.name} registered and marked as control plane"):
             await mark(client, node)
+
+
+def local_config(directory: Path = DIRECTORY) -> ClientConfig:
+    """The super-administrator at this machine's own API server, of which a balancer may not have heard yet."""
+    config = load_kubeconfig(directory / "super-admin.conf")
+    return replace(config, server=f"https://127.0.0.1:{defaults.API_PORT}")
 
 
 async def wait_for_api(client: Client) -> None:

@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 from componentbase import defaults
-from kubeclient.config import load_kubeconfig
 from kubeclient.rest import Client
 from minikubeadm import api, controlplane, etcdmembers, process, units
 from minikubeadm.process import StepFailed
@@ -81,8 +80,7 @@ async def restore(file: Path, *, force: bool, progress: Progress) -> None:
     async with progress.step("API server ready"):
         await process.run("systemctl", "enable", "-q", "mini-apiserver", what="enabling the API server")
         await process.run("systemctl", "start", "--no-block", "mini-apiserver", what="starting the API server")
-        config = load_kubeconfig(f"{defaults.KUBERNETES_DIRECTORY}/super-admin.conf")
-        async with Client(config, user_agent="minikubeadm") as client:
+        async with Client(controlplane.local_config(), user_agent="minikubeadm") as client:
             await controlplane.wait_for_api(client)
     if aside.exists():
         progress.line(f"the data of before are in {aside}: remove them when all is well")

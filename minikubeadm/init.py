@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from componentbase import defaults, pki
-from kubeclient.config import load_kubeconfig
 from kubeclient.rest import Client
 from minikubeadm import (
     addons,
@@ -46,7 +45,7 @@ class Init:
 
     async def client(self) -> Client:
         """The super-administrator's client: only it may do anything before the administrators are bound."""
-        config = load_kubeconfig(self.directory / "super-admin.conf")
+        config = controlplane.local_config(self.directory)
         return await self.stack.enter_async_context(Client(config, user_agent="minikubeadm"))
 
     @property

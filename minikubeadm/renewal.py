@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from kubeclient.config import load_kubeconfig
 from kubeclient.rest import Client
 from minikubeadm import api, bootstrap, certificates, controlplane, process, units
 from minikubeadm.process import StepFailed
@@ -30,7 +29,7 @@ async def renew(name: str, directory: Path) -> None:
             await process.run("systemctl", "restart", service, what=f"starting {service} anew")
             click.echo(f"{service} started anew")
     if any(one.name == "proxy.conf" for one in chosen):
-        async with Client(load_kubeconfig(directory / "admin.conf"), user_agent="minikubeadm") as client:
+        async with Client(controlplane.local_config(directory), user_agent="minikubeadm") as client:
             await controlplane.wait_for_api(client)
             await api.ensure(client, bootstrap.proxy_secret((directory / "proxy.conf").read_bytes()))
         click.echo("nodes that join from now on get the proxies' new credential; the others keep the old one:")

@@ -2,7 +2,8 @@
 
 It gives the API servers one address: nodes reach it on the cluster's network, this machine on 127.0.0.1. It asks each
 server for `/readyz` every second and cuts the connections to one that no longer answers, so that clients go elsewhere
-at once instead of waiting for a machine that is gone. TLS stays between clients and API servers.
+at once instead of waiting for a machine that is gone. One that can't be connected to is found out within seconds; one
+that is only slow is given longer. TLS stays between clients and API servers.
 """
 
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ defaults
     timeout connect 1s
     timeout client 1h
     timeout server 1h
-    timeout check 2s
+    timeout check 5s
     retries 3
     option redispatch 1
     option clitcpka
@@ -33,7 +34,7 @@ backend servers
     balance leastconn
     option httpchk GET /readyz
     http-check expect status 200
-    default-server check check-ssl verify none inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server check check-ssl verify none inter 1s fall 3 rise 1 on-marked-down shutdown-sessions
 """
 
 
