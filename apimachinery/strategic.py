@@ -10,6 +10,8 @@ As in `patch`, nothing given is changed, and what the patch does not touch is sh
 from collections.abc import Callable
 from typing import Any, Final
 
+import orjson
+
 from apimachinery.definitions import Type
 from apimachinery.errors import BadRequest, Invalid
 from apimachinery.patch import fresh
@@ -82,8 +84,9 @@ def _merge_value(current: Any, value: Any, type: Type | None, order: list[Any] |
         return value
     if "merge" not in strategies(type):
         return [_plain(each, item(type)) for each in value]
-    original = current if isinstance(current, list) else []
-    return _merge_list(original, value, type, order)
+    if not isinstance(current, list) and not any(isinstance(each, dict) and DIRECTIVE in each for each in value):
+        return [_plain(each, item(type)) for each in value]
+    return _merge_list(current if isinstance(current, list) else [], value, type, order)
 
 
 def _directed(patch: JSON) -> JSON:
@@ -130,7 +133,7 @@ def _identify(type: Type | None) -> Callable[[Any], Any]:
 
     def identity(each: Any) -> Any:
         if not isinstance(each, dict) or each.get(key) is None:
-            raise BadRequest(f"map: {each} does not contain declared merge key: {key}")
+            raise BadRequest(f"map: {orjson.dumps(each).decode()} does not contain declared merge key: {key}")
         return each[key]
 
     return identity

@@ -100,9 +100,24 @@ def _patching(store: ResourceStore, name: str, body: Any, apply: Callable[[JSON,
         given = new["metadata"].get("name")
         if given != name:
             raise errors.BadRequest(f"the name of the object ({given}) does not match the name on the URL ({name})")
+        _keep_identity(new, old, store)
         return new
 
     return change
+
+
+def _keep_identity(new: JSON, old: JSON, store: ResourceStore) -> None:
+    """The kind of a patched object is its own whatever the patch says; another namespace or uid is refused."""
+    new["apiVersion"], new["kind"] = old["apiVersion"], old["kind"]
+    given, current = new["metadata"], old["metadata"]
+    if given.get("namespace") != current.get("namespace"):
+        raise errors.BadRequest(
+            f"the namespace of the object ({given.get('namespace', '')}) does not match "
+            f"the namespace on the request ({current.get('namespace', '')})"
+        )
+    if given.get("uid") != current["uid"]:
+        fault = field.invalid("metadata.uid", given.get("uid"), "field is immutable")
+        raise errors.invalid(store.kind.group, store.kind.kind, current["name"], [fault])
 
 
 def _applying(store: ResourceStore, namespace: str, name: str, body: JSON, ctx: Context, subresource: str) -> Change:
