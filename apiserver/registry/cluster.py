@@ -88,7 +88,7 @@ class NodeStrategy(Strategy):
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
         faults = self.validate(obj)
         now, before = (obj.get("spec") or {}), (old.get("spec") or {})
-        if before.get("podCIDRs") and now.get("podCIDRs") != before["podCIDRs"]:
+        if before.get("podCIDRs") and any(now.get(name) != before.get(name) for name in ("podCIDR", "podCIDRs")):
             text = 'node updates may not change podCIDR except from "" to valid'
             faults.append(field.forbidden("spec.podCIDRs", text))
         if before.get("providerID") and now.get("providerID") != before["providerID"]:
@@ -141,6 +141,17 @@ class IngressClassStrategy(Strategy):
         now, before = ((each.get("spec") or {}).get("controller") for each in (obj, old))
         changed = [field.invalid("spec.controller", now, _IMMUTABLE)] if now != before else []
         return self.validate(obj) + changed
+
+
+class RuntimeClassStrategy(Strategy):
+    """node.k8s.io/v1 RuntimeClass."""
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        return list(rulewords.label("handler", obj.get("handler")))
+
+    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+        changed = obj.get("handler") != old.get("handler")
+        return [*self.validate(obj), *([field.invalid("handler", obj.get("handler"), _IMMUTABLE)] if changed else [])]
 
 
 class PodDisruptionBudgetStrategy(Strategy):
@@ -206,6 +217,13 @@ class HorizontalPodAutoscalerStrategy(Strategy):
         faults = []
         if low < 1:
             faults.append(field.invalid("spec.minReplicas", low, "must be greater than or equal to 1"))
-        if high < low:
+        if high < 1:
+            faults.append(field.invalid("spec.maxReplicas", high, "must be greater than 0"))
+        elif high < low:
             faults.append(field.invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"))
+        target = spec.get("scaleTargetRef") or {}
+        faults += [field.required(f"spec.scaleTargetRef.{name}") for name in ("kind", "name") if not target.get(name)]
+        if low == 0 and not any(each.get("type") in ("Object", "External") for each in spec.get("metrics") or ()):
+            text = "must specify at least one Object or External metric to support scaling to zero replicas"
+            faults.append(field.forbidden("spec.metrics", text))
         return faults

@@ -12,6 +12,7 @@ import orjson
 from apimachinery import field, quantity
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
+from apiserver.registry import rulewords
 from apiserver.registry.quantities import canonical_list
 from apiserver.registry.strategy import Context, Strategy
 
@@ -28,6 +29,11 @@ _REQUIRED_KEYS = {
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
 }
+_QUOTA_NAME = re.compile(
+    r"configmaps|persistentvolumeclaims|pods|replicationcontrollers|resourcequotas|secrets|services"
+    r"|services\.(loadbalancers|nodeports)|requests\.storage|((requests|limits)\.)?(cpu|memory|ephemeral-storage)"
+    r"|(requests\.)?hugepages-.*"
+)
 _JSON_KEYS = {"kubernetes.io/dockercfg": ".dockercfg", "kubernetes.io/dockerconfigjson": ".dockerconfigjson"}
 
 
@@ -87,6 +93,8 @@ class SecretStrategy(Strategy):
         for name in _REQUIRED_KEYS.get(kind, ()):
             if name not in data:
                 faults.append(field.required(f"data[{name}]"))
+        if kind == "kubernetes.io/basic-auth" and not data.keys() & {"username", "password"}:
+            faults += [field.required(f"data[%s][{name}]") for name in ("username", "password")]  # upstream's path
         json_key = _JSON_KEYS.get(kind)
         if json_key and json_key in data:
             try:
@@ -116,11 +124,22 @@ class ResourceQuotaStrategy(Strategy):
             canonical_list(obj["spec"], "hard")
 
     def validate(self, obj: JSON) -> list[FieldError]:
-        return [
-            field.invalid(f"spec.hard[{name}]", amount, "must be greater than or equal to 0")
-            for name, amount in ((obj.get("spec") or {}).get("hard") or {}).items()
-            if quantity.parse(amount) < 0
-        ]
+        spec, faults = obj.get("spec") or {}, []
+        for name, amount in (spec.get("hard") or {}).items():
+            path = f"spec.hard[{name}]"
+            unqualified = list(rulewords.qualified(path, name))
+            faults += unqualified
+            if "/" not in name and not _QUOTA_NAME.fullmatch(name):
+                texts = () if unqualified else ("must be a standard resource type or fully qualified",)
+                faults += [
+                    field.invalid(path, name, text) for text in (*texts, "must be a standard resource for quota")
+                ]
+            elif quantity.parse(amount) < 0:
+                faults.append(field.invalid(path, amount, "must be greater than or equal to 0"))
+        scopes = spec.get("scopes") or []
+        if any(scope in scopes and f"Not{scope}" in scopes for scope in ("Terminating", "BestEffort")):
+            faults.append(field.invalid("spec.scopes", scopes, "conflicting scopes"))
+        return faults
 
 
 class LimitRangeStrategy(Strategy):
@@ -142,16 +161,33 @@ class LimitRangeStrategy(Strategy):
     def validate(self, obj: JSON) -> list[FieldError]:
         faults: list[FieldError] = []
         for i, limit in enumerate((obj.get("spec") or {}).get("limits") or ()):
-            most = limit.get("max") or {}
-            for name, least in (limit.get("min") or {}).items():
-                if name in most and quantity.parse(least) > quantity.parse(most[name]):
-                    text = f"min value {least} is greater than max value {most[name]}"
-                    faults.append(field.invalid(f"spec.limits[{i}].min[{name}]", least, text))
+            path = f"spec.limits[{i}]"
+            if limit.get("type") == "Pod":
+                text = "may not be specified when `type` is 'Pod'"
+                faults += [field.forbidden(f"{path}.{n}", text) for n in ("default", "defaultRequest") if limit.get(n)]
+                limit = {"min": limit.get("min"), "max": limit.get("max")}
+            for low, high, at, said in _LIMIT_ORDER:
+                lower, upper = limit.get(low) or {}, limit.get(high) or {}
+                for name in lower.keys() & upper.keys():
+                    if quantity.parse(lower[name]) > quantity.parse(upper[name]):
+                        text = said.format(lower[name], upper[name])
+                        faults.append(field.invalid(f"{path}.{at}[{name}]", (limit[at])[name], text))
         return faults
 
 
+# (what may not be greater, than what, the field that is to blame, how it is said)
+_LIMIT_ORDER = (
+    ("min", "max", "min", "min value {} is greater than max value {}"),
+    ("min", "defaultRequest", "defaultRequest", "min value {} is greater than default request value {}"),
+    ("defaultRequest", "max", "defaultRequest", "default request value {} is greater than max value {}"),
+    ("defaultRequest", "default", "defaultRequest", "default request value {} is greater than default limit value {}"),
+    ("min", "default", "default", "min value {} is greater than default value {}"),
+    ("default", "max", "default", "default value {} is greater than max value {}"),
+)
+
+
 class EventStrategy(Strategy):
-    """Events of both groups: kept for a while, never validated in depth, so that saying something never fails."""
+    """Events of both groups: kept for a while, hardly validated, so that saying something never fails."""
 
     allow_create_on_update = True
 
@@ -159,3 +195,9 @@ class EventStrategy(Strategy):
         involved = (obj.get("involvedObject") or {}).get("namespace")
         if involved and obj["metadata"].get("namespace") != involved:
             obj["metadata"].setdefault("namespace", involved)
+
+    def validate(self, obj: JSON) -> list[FieldError]:
+        involved = (obj.get("involvedObject") or {}).get("namespace")
+        if involved and involved != obj["metadata"].get("namespace"):
+            return [field.invalid("involvedObject.namespace", involved, "does not match event.namespace")]
+        return []

@@ -213,9 +213,12 @@ def _security(context: JSON, path: str) -> Iterator[FieldError]:
         if context.get(name) is not None and not 0 <= context[name] < 2**31:
             yield field.invalid(f"{path}.{name}", context[name], ID_RANGE)
     yield from confinement(context, path)
-    if context.get("allowPrivilegeEscalation") is False and context.get("privileged"):
-        text = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-        yield field.invalid(path, context, text)
+    if context.get("allowPrivilegeEscalation") is False:
+        cannot = "cannot set `allowPrivilegeEscalation` to false and"
+        if context.get("privileged"):
+            yield field.invalid(path, context, f"{cannot} `privileged` to true")
+        if "CAP_SYS_ADMIN" in ((context.get("capabilities") or {}).get("add") or ()):
+            yield field.invalid(path, context, f"{cannot} `capabilities.Add` CAP_SYS_ADMIN")
 
 
 def confinement(context: JSON, path: str) -> Iterator[FieldError]:

@@ -12,6 +12,7 @@ from apiserver.registry.strategy import Context
 from apiserver.registry.workloads import WorkloadStrategy, label_as_template
 
 _PLACEMENT = ("nodeSelector", "tolerations", "schedulingGates", "affinity")
+_OWN_LABELS = frozenset({"batch.kubernetes.io/controller-uid", "controller-uid"})
 _CRON_NAME_LENGTH = 52  # so that its Jobs' names fit a label
 
 
@@ -39,7 +40,12 @@ class JobStrategy(WorkloadStrategy):
         label_as_template(obj)
 
     def validate(self, obj: JSON) -> list[FieldError]:
-        return _restart_required([*super().validate(obj), *jobrules.faults(obj["spec"], "spec")])
+        faults = _restart_required([*super().validate(obj), *jobrules.faults(obj["spec"], "spec")])
+        selector = obj["spec"].get("selector") or {}
+        foreign = selector.get("matchExpressions") or not set(selector.get("matchLabels") or ()) <= _OWN_LABELS
+        if foreign and not obj["spec"].get("manualSelector"):
+            faults.append(field.invalid("spec.selector", selector, "`selector` not auto-generated"))
+        return faults
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
         completions, before = obj["spec"].get("completions"), old["spec"].get("completions")

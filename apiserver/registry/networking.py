@@ -12,23 +12,12 @@ from apiserver.registry import rulewords
 from apiserver.registry.strategy import Context, Strategy
 
 _FAMILIES = ("FQDN", "IPv4", "IPv6")
-_IP_TEXT = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 
 
 def _address(path: str, value: str, version: int | None = None) -> Iterator[FieldError]:
-    try:
-        found = ipaddress.ip_address(value)
-    except ValueError:
-        yield field.invalid(path, value, _IP_TEXT)
-        return
-    if version and found.version != version:
+    if version and rulewords.is_address(value) and ipaddress.ip_address(value).version != version:
         yield field.invalid(path, value, f"must be an IPv{version} address")
-    if found.is_unspecified:
-        yield field.invalid(path, value, f"may not be unspecified ({value})")
-    if found.is_loopback:
-        yield field.invalid(path, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
-    if found.is_link_local:
-        yield field.invalid(path, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    yield from rulewords.reachable_address(path, value)
 
 
 class EndpointsStrategy(Strategy):
@@ -49,7 +38,10 @@ class EndpointsStrategy(Strategy):
             for name in ("addresses", "notReadyAddresses"):
                 for j, address in enumerate(subset.get(name) or ()):
                     faults += _address(f"{path}.{name}[{j}].ip", address.get("ip") or "")
-            for j, port in enumerate(subset.get("ports") or ()):
+            ports = subset.get("ports") or ()
+            for j, port in enumerate(ports):
+                if len(ports) > 1 and not port.get("name"):
+                    faults.append(field.required(f"{path}.ports[{j}].name"))
                 faults += rulewords.port_number(f"{path}.ports[{j}].port", port.get("port"))
         return faults
 
@@ -105,7 +97,7 @@ class IngressStrategy(Strategy):
         spec = obj.get("spec") or {}
         faults: list[FieldError] = []
         if not spec.get("rules") and not spec.get("defaultBackend"):
-            faults.append(field.invalid("spec", {}, "either `defaultBackend` or `rules` must be specified"))
+            faults.append(field.invalid("spec", None, "either `defaultBackend` or `rules` must be specified"))
         kinds = ("Exact", "ImplementationSpecific", "Prefix")
         if spec.get("defaultBackend") is not None:
             faults += _backend(spec["defaultBackend"], "spec.defaultBackend")
@@ -113,6 +105,8 @@ class IngressStrategy(Strategy):
             if rule.get("host"):
                 host = rule["host"].removeprefix("*.")
                 faults += rulewords.subdomain(f"spec.rules[{i}].host", host)
+                if rulewords.is_address(host):
+                    faults.append(field.invalid(f"spec.rules[{i}].host", host, "must be a DNS name, not an IP address"))
             for j, path in enumerate((rule.get("http") or {}).get("paths") or ()):
                 where = f"spec.rules[{i}].http.paths[{j}]"
                 if not path.get("pathType"):
@@ -147,6 +141,14 @@ def _backend(backend: JSON, path: str) -> Iterator[FieldError]:
             yield from rulewords.port(f"{path}.service.port", port.get("name") or port.get("number"))
 
 
+def _policy_port(port: JSON, path: str) -> Iterator[FieldError]:
+    protocols = ("TCP", "UDP", "SCTP")
+    if port.get("protocol") not in protocols:
+        yield field.not_supported(f"{path}.protocol", port.get("protocol"), protocols)
+    if port.get("port") is not None:
+        yield from rulewords.port(f"{path}.port", port["port"])
+
+
 class NetworkPolicyStrategy(Strategy):
     """networking.k8s.io/v1 NetworkPolicy."""
 
@@ -161,12 +163,19 @@ class NetworkPolicyStrategy(Strategy):
                     port.setdefault("protocol", "TCP")
 
     def validate(self, obj: JSON) -> list[FieldError]:
-        spec = obj.get("spec") or {}
+        spec, types = obj.get("spec") or {}, ("Ingress", "Egress")
         faults = list(rulewords.label_selector("spec.podSelector", spec.get("podSelector")))
+        for i, type_ in enumerate(spec.get("policyTypes") or ()):
+            if type_ not in types:
+                faults.append(field.not_supported(f"spec.policyTypes[{i}]", type_, types))
         for direction, peers in (("ingress", "from"), ("egress", "to")):
             for i, rule in enumerate(spec.get(direction) or ()):
+                for j, port in enumerate(rule.get("ports") or ()):
+                    faults += _policy_port(port, f"spec.{direction}[{i}].ports[{j}]")
                 for j, peer in enumerate(rule.get(peers) or ()):
                     path = f"spec.{direction}[{i}].{peers}[{j}]"
+                    if not peer:
+                        faults.append(field.required(path, "must specify a peer"))
                     for name in ("podSelector", "namespaceSelector"):
                         faults += rulewords.label_selector(f"{path}.{name}", peer.get(name))
                     if peer.get("ipBlock") is not None:

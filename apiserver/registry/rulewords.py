@@ -60,6 +60,27 @@ def address(path: str, value: str) -> Iterator[FieldError]:
         yield field.invalid(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
 
 
+def is_address(text: str) -> bool:
+    """Whether that is an IP address."""
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
+def reachable_address(path: str, value: str) -> Iterator[FieldError]:
+    """An IP address, and not one that means something else on every machine."""
+    yield from address(path, value)
+    if is_address(value):
+        found = ipaddress.ip_address(value)
+        if found.is_unspecified:
+            yield field.invalid(path, value, f"may not be unspecified ({value})")
+        if found.is_loopback:
+            yield field.invalid(path, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+        if found.is_link_local:
+            yield field.invalid(path, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+
+
 def network(path: str, value: str, text: str) -> Iterator[FieldError]:
     """A range of addresses in CIDR notation; `text` says so."""
     try:

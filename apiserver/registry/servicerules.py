@@ -55,7 +55,7 @@ def _address_faults(spec: JSON) -> Iterator[FieldError]:
     if listed and address and listed[0] != address:
         yield field.invalid("spec.clusterIPs", listed, "first value must match `clusterIP`")
     for i, external in enumerate(spec.get("externalIPs") or ()):
-        yield from rulewords.address(f"spec.externalIPs[{i}]", external)
+        yield from rulewords.reachable_address(f"spec.externalIPs[{i}]", external)
     ranges = spec.get("loadBalancerSourceRanges") or ()
     if ranges and spec["type"] != "LoadBalancer":
         text = "may only be used when `type` is 'LoadBalancer'"

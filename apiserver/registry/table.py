@@ -48,6 +48,7 @@ STRATEGIES: dict[tuple[str, str], str] = {
     ("networking.k8s.io", "ingressclasses"): "cluster:IngressClassStrategy",
     ("networking.k8s.io", "ingresses"): "networking:IngressStrategy",
     ("networking.k8s.io", "networkpolicies"): "networking:NetworkPolicyStrategy",
+    ("node.k8s.io", "runtimeclasses"): "cluster:RuntimeClassStrategy",
     ("policy", "poddisruptionbudgets"): "cluster:PodDisruptionBudgetStrategy",
     ("rbac.authorization.k8s.io", "clusterrolebindings"): "access:RoleBindingStrategy",
     ("rbac.authorization.k8s.io", "clusterroles"): "access:RoleStrategy",

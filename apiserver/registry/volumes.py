@@ -38,7 +38,8 @@ class StorageClassStrategy(Strategy):
             ("reclaimPolicy", ("Delete", "Retain")),
             ("volumeBindingMode", ("Immediate", "WaitForFirstConsumer")),
         )
-        return [
+        missing = [] if obj.get("provisioner") else [field.required("provisioner")]
+        return missing + [
             field.not_supported(name, obj.get(name), valid) for name, valid in choices if obj.get(name) not in valid
         ]
 
@@ -80,6 +81,7 @@ class PersistentVolumeStrategy(Strategy):
         faults = _access_modes(spec, "")
         if not (spec.get("capacity") or {}).get("storage"):
             faults.append(field.required("spec.capacity"))
+            faults.append(field.not_supported("spec.capacity", spec.get("capacity") or {}, ("storage",)))
         sources = [name for name in spec if name not in _NOT_SOURCES and spec[name] is not None]
         if not sources:
             faults.append(field.required("spec", "must specify a volume type"))

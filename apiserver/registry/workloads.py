@@ -102,7 +102,7 @@ class WorkloadStrategy(Strategy):
                 yield field.invalid("spec.selector", selector, "invalid label selector")
             return
         if not matches:
-            wrong = (template.get("metadata") or {}).get("labels") or {}
+            wrong = (template.get("metadata") or {}).get("labels")
             yield field.invalid(f"{path}.metadata.labels", wrong, "`selector` does not match template `labels`")
 
 
@@ -248,7 +248,6 @@ class StatefulSetStrategy(WorkloadStrategy):
     """apps/v1 StatefulSet."""
 
     fixed = ()
-    strategies = ("OnDelete", "RollingUpdate")
     fresh_status = {"replicas": 0, "availableReplicas": 0}
     spec_defaults = {
         "replicas": 1,
@@ -281,6 +280,9 @@ class StatefulSetStrategy(WorkloadStrategy):
         if obj["spec"].get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
             text = "must be 'OrderedReady' or 'Parallel'"
             faults.append(field.invalid("spec.podManagementPolicy", obj["spec"].get("podManagementPolicy"), text))
+        if (obj["spec"].get("updateStrategy") or {}).get("type") not in ("RollingUpdate", "OnDelete"):
+            text = "must be 'RollingUpdate' or 'OnDelete'"
+            faults.append(field.invalid("spec.updateStrategy", obj["spec"].get("updateStrategy"), text))
         return [*faults, *_stateful_faults(obj["spec"])]
 
     def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:

@@ -152,7 +152,7 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
     ),
     (
         kinds.HORIZONTAL_POD_AUTOSCALER,
-        {"spec": {"minReplicas": 3, "maxReplicas": 2}},
+        {"spec": {"minReplicas": 3, "maxReplicas": 2, "scaleTargetRef": {"kind": "Deployment", "name": "d"}}},
         ["spec.maxReplicas: Invalid value: 2: must be greater than or equal to `minReplicas`"],
     ),
 ]

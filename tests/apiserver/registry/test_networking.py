@@ -91,7 +91,7 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
         {"subsets": [{}]},
         ["subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`"],
     ),
-    (kinds.INGRESS, {"spec": {}}, ["spec: Invalid value: {}: either `defaultBackend` or `rules` must be specified"]),
+    (kinds.INGRESS, {"spec": {}}, ["spec: Invalid value: null: either `defaultBackend` or `rules` must be specified"]),
     (kinds.INGRESS, path(path="/", pathType="Prefix"), []),
     (kinds.INGRESS, path(path="a", pathType="Exact"), [f'{PATH}.path: Invalid value: "a": must be an absolute path']),
     (
