@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.fixtures.kubectl.play import HERE, NAMESPACE, Player, named
 from tests.fixtures.record_kubectl import minor
 
 pytestmark = pytest.mark.integration
+AT_ONCE = 4
 KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
 
 
@@ -47,9 +49,11 @@ def test_what_is_printed(section: str, player: Player, recorded: dict[str, dict[
     if section != NAMESPACE:
         player.namespace(section)
     faults, client = [], minor(player.kubectl)
-    for name, case in named(SECTIONS[section]):
+    cases = list(named(SECTIONS[section]))
+    with ThreadPoolExecutor(AT_ONCE if section == NAMESPACE else 1) as pool:  # what only looks needs no order
+        shown = pool.map(lambda each: player.play(each[1], section), cases)
+    for (name, _), printed in zip(cases, shown, strict=True):
         wanted = expected(name, recorded[section][name], client=client)
-        printed = player.play(case, section)
         if printed != wanted:
             lines = difflib.unified_diff(wanted.splitlines(), printed.splitlines(), "wanted", "printed", lineterm="")
             faults.append("\n".join([f"kubectl {name}", *lines]))
