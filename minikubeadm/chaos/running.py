@@ -150,7 +150,8 @@ async def _strike(story: Story, strike: Strike, wish: Wish, client: Client) -> N
             await asyncio.sleep(strike.seconds)
     finally:
         story.tell(f"ENDED {strike}")
-    ended, now = time.monotonic(), meta.now_micro()
+    ended = well = time.monotonic()
+    now = meta.now_micro()
     try:
         async with asyncio.timeout(wish.recovery_seconds):
             # What is said of a node that was silent is old: it counts once its kubelet has spoken, and for a while.
@@ -158,10 +159,9 @@ async def _strike(story: Story, strike: Strike, wish: Wish, client: Client) -> N
                 await story.another_look()
             looks = 0
             while looks < CALM_LOOKS:
-                if looks == 0:
-                    well = time.monotonic()
                 await story.another_look()
                 looks = 0 if observing.lacking(before, story.now) else looks + 1
+                well = time.monotonic() if looks == 1 else well
     except TimeoutError as error:
         missing = "\n".join(observing.lacking(before, story.now))
         raise StepFailed(f"not recovered {wish.recovery_seconds:.0f} s after {strike}", output=missing) from error

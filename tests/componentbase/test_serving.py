@@ -1,5 +1,6 @@
 """The ops server: metrics, health in upstream's words, and who may see what."""
 
+import asyncio
 import re
 
 import aiohttp
@@ -50,6 +51,19 @@ async def get(checks):
 )
 async def test_health(get, path, code, text):
     assert await get(path) == (code, text)
+
+
+async def test_checks_that_hang_are_asked_at_once():
+    together = asyncio.Barrier(2)
+
+    async def hangs_alone():
+        async with asyncio.timeout(10):
+            await together.wait()
+
+    checks = Checks()
+    for name in ("etcd", "watch-cache"):
+        checks.add(name, hangs_alone)
+    assert (await checks.report("readyz")).code == 200
 
 
 async def test_metrics_and_version(get):
