@@ -11,7 +11,7 @@ from apimachinery import kinds, meta, volumes
 from apimachinery.meta import JSON
 from apiserver.admission.chain import CREATE, DELETE, UPDATE, Attributes, Plugin, refused
 from apiserver.admission.service_accounts import MIRROR
-from apiserver.authorization.node import LEASE_NAMESPACE, node_name
+from apiserver.authorization.node import LEASE_NAMESPACE, node_name, references
 from apiserver.storage import Storage
 
 NOT_READY_TAINT = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
@@ -120,10 +120,11 @@ class NodeRestriction(Plugin):
             raise refused(a, f'node "{node}" can only create pods with an owner reference set to itself')
         if spec.get("serviceAccountName"):
             raise refused(a, f'node "{node}" can not create pods that reference a service account')
-        for volume in spec.get("volumes") or ():
-            for source in ("secret", "configMap", "persistentVolumeClaim", "projected", "ephemeral"):
-                if volume.get(source) is not None:
-                    raise refused(a, f'node "{node}" can not create pods that reference {source} volumes')
+        # What a pod refers to its kubelet may read: a pod made by that kubelet must not open anything.
+        for resource in sorted({resource for resource, _ in references(pod)}):
+            raise refused(a, f'node "{node}" can not create pods that reference {resource}')
+        if any(volume.get("projected") is not None for volume in spec.get("volumes") or ()):
+            raise refused(a, f'node "{node}" can not create pods that reference projected volumes')
 
     def _node(self, a: Attributes, node: str) -> None:
         if _name(a) != node:

@@ -282,6 +282,31 @@ async def test_a_kubelet_writes_the_status_of_its_pods_only(chain: Chain) -> Non
     assert "can only create mirror pods" in await refusal(chain, write(kinds.POD, pod(nodeName="node1"), user=NODE))
 
 
+@pytest.mark.parametrize(
+    ("spec", "resource"),
+    [
+        ({"imagePullSecrets": [{"name": "s"}]}, "secrets"),
+        ({"containers": [{"name": "c", "envFrom": [{"secretRef": {"name": "s"}}]}]}, "secrets"),
+        (
+            {"initContainers": [{"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}]},
+            "secrets",
+        ),
+        ({"containers": [{"name": "c", "envFrom": [{"configMapRef": {"name": "m"}}]}]}, "configmaps"),
+        ({"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}, "secrets"),
+        ({"volumes": [{"name": "v", "csi": {"driver": "d", "nodePublishSecretRef": {"name": "s"}}}]}, "secrets"),
+        ({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}, "persistentvolumeclaims"),
+        ({"volumes": [{"name": "v", "ephemeral": {}}]}, "persistentvolumeclaims"),
+        ({"resourceClaims": [{"name": "r", "resourceClaimName": "c"}]}, "resourceclaims"),
+    ],
+)
+async def test_a_kubelet_makes_no_pod_that_would_let_it_read_more(chain: Chain, spec: JSON, resource: str) -> None:
+    mirror = pod(nodeName="node1", **spec)
+    mirror["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
+    assert f'node "node1" can not create pods that reference {resource}' in await refusal(
+        chain, write(kinds.POD, mirror, user=NODE)
+    )
+
+
 def directory_of(node: str, **metadata: Any) -> JSON:
     """A deleted volume that is a directory of a node."""
     metadata = {
