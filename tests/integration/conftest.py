@@ -5,7 +5,8 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
@@ -20,6 +21,7 @@ from kubeclient.config import ClientConfig
 from kubeclient.events import EventRecorder
 from kubeclient.informer import InformerFactory
 from kubeclient.rest import Client
+from tests.fixtures.apiserver import APIServerProcess
 
 DEADLINE_SECONDS = 20.0
 _NUMBERS = count(1)
@@ -28,6 +30,19 @@ _NUMBERS = count(1)
 @pytest.fixture
 def config(api_server):
     return ClientConfig(server=api_server.url, token=api_server.token, insecure=True)
+
+
+@pytest.fixture(scope="module")
+def server(
+    start_api_server: Callable[..., APIServerProcess], tmp_path_factory: pytest.TempPathFactory
+) -> APIServerProcess:
+    """A server of the module's own that also gives out tokens of service accounts."""
+    key = tmp_path_factory.mktemp("keys") / "sa.key"
+    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    return start_api_server(
+        "--disable-admission-plugins=ServiceAccount", "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
+    )  # fmt: skip
 
 
 @pytest.fixture

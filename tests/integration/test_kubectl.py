@@ -55,21 +55,6 @@ POD: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(
-    start_api_server: Callable[..., APIServerProcess], tmp_path_factory: pytest.TempPathFactory
-) -> APIServerProcess:
-    assert KUBECTL, "kubectl is not on PATH"
-    keys = tmp_path_factory.mktemp("keys")
-    subprocess.run(["openssl", "genrsa", "-out", keys / "sa.key", "2048"], check=True, capture_output=True)
-    return start_api_server(
-        "--disable-admission-plugins=ServiceAccount",
-        f"--service-account-signing-key-file={keys / 'sa.key'}",
-        f"--service-account-key-file={keys / 'sa.key'}",
-        "--service-account-issuer=https://kubernetes.default.svc",
-    )
-
-
 @pytest.fixture
 def kubectl(server: APIServerProcess, tmp_path: Path) -> Iterator[Kubectl]:
     """Run kubectl in a namespace of the test's own: (exit code, all it printed)."""

@@ -23,18 +23,6 @@ TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
-def server(
-    start_api_server: Callable[..., APIServerProcess], tmp_path_factory: pytest.TempPathFactory
-) -> APIServerProcess:
-    key = tmp_path_factory.mktemp("keys") / "sa.key"
-    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
-    return start_api_server(
-        "--disable-admission-plugins=ServiceAccount", "--service-account-issuer=https://kubernetes.default.svc",
-        f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
 def environment(server: APIServerProcess) -> dict[str, str]:
     return {**os.environ, "KUBECONFIG": str(server.kubeconfig()), "HOME": str(server.directory)}
 

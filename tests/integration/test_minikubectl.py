@@ -58,21 +58,6 @@ CRON = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(
-    start_api_server: Callable[..., APIServerProcess], tmp_path_factory: pytest.TempPathFactory
-) -> APIServerProcess:
-    assert KUBECTL, "kubectl is not on PATH"
-    keys = tmp_path_factory.mktemp("keys")
-    subprocess.run(["openssl", "genrsa", "-out", keys / "sa.key", "2048"], check=True, capture_output=True)
-    return start_api_server(
-        "--disable-admission-plugins=ServiceAccount",
-        f"--service-account-signing-key-file={keys / 'sa.key'}",
-        f"--service-account-key-file={keys / 'sa.key'}",
-        "--service-account-issuer=https://kubernetes.default.svc",
-    )
-
-
 def masked(text: str, space: str) -> list[str]:
     """The lines of an output without what differs by nature: namespaces, times, versions, UIDs, ages, klog lines."""
     text = text.replace(space, "SPACE").replace("minikubectl", "kubectl").replace("stdin", "STDIN")
