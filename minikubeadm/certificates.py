@@ -94,10 +94,18 @@ def renewed(one: Held, directory: Path) -> pki.Pair:
 
 
 def kubeconfig_of(directory: Path, user: str, groups: Sequence[str], *, days: float) -> str:
-    """A kubeconfig for a new user, who is what RBAC makes of the name and the groups."""
-    document: JSON = yaml.safe_load((directory / "admin.conf").read_text())
-    ca = pki.load_pair(directory / "pki/ca.crt", directory / "pki/ca.key")
-    pair = pki.issue(ca, user, organizations=groups, client=True, days=days)
+    """A kubeconfig for a new user, who is what RBAC makes of the name and the groups; StepFailed if it can't be."""
+    doing = f"making a certificate for {user!r}"
+    try:
+        document: JSON = yaml.safe_load((directory / "admin.conf").read_text())
+        ca = pki.load_pair(directory / "pki/ca.crt", directory / "pki/ca.key")
+        pair = pki.issue(ca, user, organizations=groups, client=True, days=days)
+    except OSError as error:
+        hint = "run it on a control plane: only there is the authority's key"
+        raise StepFailed(doing, output=f"{error.filename}: {error.strerror}", hint=hint) from error
+    except ValueError as error:  # X.509's bounds
+        hint = "the name of a user in a certificate has 1 to 64 characters"
+        raise StepFailed(doing, output=str(error), hint=hint) from error
     cluster = document["clusters"][0]["name"]
     document["users"] = [{"name": user, "user": _embedded(pair)}]
     document["contexts"] = [{"name": f"{user}@{cluster}", "context": {"cluster": cluster, "user": user}}]

@@ -82,3 +82,16 @@ def test_a_users_kubeconfig_has_a_certificate_of_his_own(directory: Path, tmp_pa
     assert certificate.subject.rfc4514_string() == "CN=jane,O=developers"
     assert certificate.not_valid_after_utc - datetime.now(UTC) < timedelta(days=10)
     assert config.server == "https://192.0.2.9:6443"
+
+
+@pytest.mark.parametrize("user", ["", "j" * 65])
+def test_a_name_that_a_certificate_cannot_hold_is_said_to_be_one(directory: Path, user: str) -> None:
+    with pytest.raises(StepFailed) as failure:
+        certificates.kubeconfig_of(directory, user, [], days=10)
+    assert "1 to 64 characters" in failure.value.hint
+
+
+def test_a_worker_makes_no_users_and_says_where_they_are_made(tmp_path: Path) -> None:
+    with pytest.raises(StepFailed) as failure:
+        certificates.kubeconfig_of(tmp_path, "jane", [], days=10)
+    assert "run it on a control plane" in failure.value.hint
