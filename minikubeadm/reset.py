@@ -20,7 +20,7 @@ FOLDERS = (
     defaults.KUBERNETES_DIRECTORY, "/var/lib/etcd", defaults.KUBELET_DIRECTORY, "/var/lib/cni", "/etc/cni/net.d",
 )  # fmt: skip
 KEPT_FOLDERS = ("/etc/cni/net.d",)  # the package of the CNI plugins has it
-DEVICES = ("cni0", "mini.1", "flannel.1")
+DEVICES = ("cni0", "mini.1", "flannel.1", "kube-lb")
 _CHAINS = ("KUBE-", "MINI-", "CNI-")  # of the proxy, the kubelet, CNI plugins
 _POD_CONTAINERS = "label=io.kubernetes.pod.uid"
 _CGROUPS = Path("/sys/fs/cgroup")

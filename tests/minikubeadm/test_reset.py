@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from minikubeadm import host, reset
+from proxy import announcing
 
 SAVED = """\
 *nat
@@ -22,6 +23,10 @@ def test_only_our_chains_and_what_leads_to_them_go() -> None:
     kept = reset.without_our_chains(SAVED)
     assert kept == "*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n-A PREROUTING -j DOCKER\nCOMMIT\n"
     assert reset.without_our_chains(kept) == kept
+
+
+def test_addresses_that_the_proxy_announced_go_with_their_link() -> None:
+    assert announcing.LINK in reset.DEVICES
 
 
 async def test_kernel_parameters_are_put_back_to_what_they_were(
