@@ -154,7 +154,7 @@ def _container_status(pod: JSON, container: JSON, state: PodState, facts: Facts,
         status["state"] = {"running": {"startedAt": _time(newest.started_at)}}
         if len(runs) > 1:
             status["lastState"] = _terminated(runs[1], facts)
-    elif waiting and not facts.terminating and to_be_restarted(spec, container, newest):
+    elif waiting and not (facts.terminating or facts.failed) and to_be_restarted(spec, container, newest):
         status["state"] = {"waiting": {"reason": waiting[0], "message": waiting[1]}}
         status["lastState"] = _terminated(newest, facts)
     else:

@@ -146,6 +146,12 @@ def test_a_pod_past_its_deadline_has_failed_once_it_has_stopped() -> None:
     assert condition(made, "Ready")["reason"] == "PodFailed"
 
 
+def test_a_crash_loop_that_the_kubelet_ended_waits_for_nothing() -> None:
+    facts = Facts(failed=status.DEADLINE_EXCEEDED, ended=True, waiting={"c": ("CrashLoopBackOff", "back-off")}, now=NOW)
+    made = generate(pod(activeDeadlineSeconds=5), observed(sandbox(), exited("c", 3)), facts)
+    assert made["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
+
+
 def test_an_evicted_pod_says_so_once_nothing_of_it_runs() -> None:
     why = (status.EVICTED, "The node was low on resource: memory. ")
     made = generate(pod(), observed(sandbox(), run("c")), Facts(failed=why, now=NOW))
