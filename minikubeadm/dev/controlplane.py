@@ -25,6 +25,7 @@ ATTEMPTS = 3  # with other ports, where somebody else took one of ours meanwhile
 OPTIONAL = ("controllers", "scheduler")
 LOOPBACK = "127.0.0.1"
 _INSTALL = "install it: `apt-get install etcd-server` on Debian, `etcd` elsewhere"
+_DIRECTORY = "choose another one with --data-dir, or none"
 _TAKEN = "address already in use"
 _PORTS = ("etcd", "peer", "apiserver", *OPTIONAL)
 _READY = {  # that of scheduler and controllers is a check that is there once they have seen all that is stored
@@ -91,7 +92,10 @@ class ControlPlane:
         return next((child for child in self.children.values() if child.ended), None)
 
     def _start(self, ports: Mapping[str, int]) -> Access:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StepFailed(f"making the directory {self.directory}", output=str(error), hint=_DIRECTORY) from error
         for old in (*self.directory.glob("*.conf"), *self.directory.glob("*.log")):
             old.unlink()  # kubeconfigs name a port, which is another one now
         cluster = ClusterConfiguration(endpoint=f"{LOOPBACK}:{ports['apiserver']}")

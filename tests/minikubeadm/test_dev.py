@@ -55,6 +55,14 @@ def test_a_port_is_a_number_of_a_port(port: str) -> None:
     assert CliRunner().invoke(dev, ["--port", port]).exit_code == 2
 
 
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(dev, ["--data-dir", str(tmp_path / "file/dir")])
+    assert result.exit_code == 1
+    assert f"making the directory {tmp_path}/file/dir" in result.output
+
+
 def test_it_starts_without_loading_the_http_client() -> None:
     """Loading it takes longer than starting etcd, and services start only after the command has loaded."""
     program = "import sys, minikubeadm.dev.commands; sys.exit('aiohttp' in sys.modules)"
