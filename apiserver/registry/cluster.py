@@ -7,6 +7,7 @@ from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.registry import names, rulewords
 from apiserver.registry.strategy import Context, Strategy
+from apiserver.registry.workloads import share_faults
 
 _FINALIZER = "kubernetes"
 _IMMUTABLE = "field is immutable"
@@ -162,7 +163,7 @@ class PodDisruptionBudgetStrategy(Strategy):
         if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
             text = "minAvailable and maxUnavailable cannot be both set"
             return [field.invalid("spec", spec, text)]
-        return []
+        return list(share_faults(spec, "spec", capped=("minAvailable", "maxUnavailable")))
 
 
 class LeaseStrategy(Strategy):

@@ -145,8 +145,17 @@ def _policy_port(port: JSON, path: str) -> Iterator[FieldError]:
     protocols = ("TCP", "UDP", "SCTP")
     if port.get("protocol") not in protocols:
         yield field.not_supported(f"{path}.protocol", port.get("protocol"), protocols)
-    if port.get("port") is not None:
-        yield from rulewords.port(f"{path}.port", port["port"])
+    first, last = port.get("port"), port.get("endPort")
+    if first is not None:
+        yield from rulewords.port(f"{path}.port", first)
+    if last is not None and first is None:
+        yield field.invalid(f"{path}.endPort", last, "may not be specified when `port` is not specified")
+    elif last is not None and not isinstance(first, int):
+        yield field.invalid(f"{path}.endPort", last, "may not be specified when `port` is non-numeric")
+    elif last is not None:
+        if last < first:
+            yield field.invalid(f"{path}.endPort", last, "must be greater than or equal to `port`")
+        yield from rulewords.port(f"{path}.endPort", last)
 
 
 class NetworkPolicyStrategy(Strategy):
@@ -176,6 +185,8 @@ class NetworkPolicyStrategy(Strategy):
                     path = f"spec.{direction}[{i}].{peers}[{j}]"
                     if not peer:
                         faults.append(field.required(path, "must specify a peer"))
+                    if len(peer) > 1 and peer.get("ipBlock") is not None:
+                        faults.append(field.forbidden(path, "may not specify both ipBlock and another peer"))
                     for name in ("podSelector", "namespaceSelector"):
                         faults += rulewords.label_selector(f"{path}.{name}", peer.get(name))
                     if peer.get("ipBlock") is not None:

@@ -141,14 +141,14 @@ class DeploymentStrategy(WorkloadStrategy):
 
 
 def _rolling_faults(rolling: JSON, path: str) -> Iterator[FieldError]:
-    yield from _share_faults(rolling, path, capped=("maxUnavailable",))
+    yield from share_faults(rolling, path, capped=("maxUnavailable",))
     if rolling.get("maxUnavailable") in _NOTHING and rolling.get("maxSurge") in _NOTHING:
         yield field.invalid(f"{path}.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0")
 
 
-def _share_faults(rolling: JSON, path: str, *, capped: tuple[str, ...]) -> Iterator[FieldError]:
+def share_faults(rolling: JSON, path: str, *, capped: tuple[str, ...]) -> Iterator[FieldError]:
     """Numbers of pods, or percents; those that are capped are at most all of them."""
-    for name in ("maxUnavailable", "maxSurge"):
+    for name in ("minAvailable", "maxUnavailable", "maxSurge"):
         value = rolling.get(name)
         if isinstance(value, str) and not _is_percent(value):
             yield field.invalid(f"{path}.{name}", value, _PERCENT_TEXT)
@@ -228,7 +228,7 @@ class DaemonSetStrategy(WorkloadStrategy):
         rolling = update.get("rollingUpdate")
         if update.get("type") != "RollingUpdate" or rolling is None:
             return faults
-        faults += _share_faults(rolling, path, capped=("maxUnavailable", "maxSurge"))
+        faults += share_faults(rolling, path, capped=("maxUnavailable", "maxSurge"))
         unavailable, surge = (rolling.get(name, 0) not in _NOTHING for name in ("maxUnavailable", "maxSurge"))
         if unavailable and surge:
             text = "may not be set when maxUnavailable is non-zero"
@@ -303,7 +303,7 @@ def _stateful_faults(spec: JSON) -> Iterator[FieldError]:
     elif rolling is not None:
         if (rolling.get("partition") or 0) < 0:
             yield field.invalid(f"{path}.partition", rolling["partition"], "must be greater than or equal to 0")
-        yield from _share_faults(rolling, path, capped=("maxUnavailable",))
+        yield from share_faults(rolling, path, capped=("maxUnavailable",))
         if rolling.get("maxUnavailable") in _NOTHING:
             yield field.invalid(f"{path}.maxUnavailable", rolling["maxUnavailable"], "cannot be 0")
     for name in _RETENTION:

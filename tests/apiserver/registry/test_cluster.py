@@ -155,6 +155,16 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
         {"spec": {"minReplicas": 3, "maxReplicas": 2, "scaleTargetRef": {"kind": "Deployment", "name": "d"}}},
         ["spec.maxReplicas: Invalid value: 2: must be greater than or equal to `minReplicas`"],
     ),
+    (
+        kinds.POD_DISRUPTION_BUDGET,
+        {"spec": {"maxUnavailable": "120%"}},
+        ['spec.maxUnavailable: Invalid value: "120%": must not be greater than 100%'],
+    ),
+    (
+        kinds.POD_DISRUPTION_BUDGET,
+        {"spec": {"minAvailable": -1}},
+        ["spec.minAvailable: Invalid value: -1: must be greater than or equal to 0"],
+    ),
 ]
 
 

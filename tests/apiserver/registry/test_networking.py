@@ -110,6 +110,24 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
         ['spec.ingress[0].from[0].ipBlock.cidr: Invalid value: "x": not a valid CIDR'],
     ),
     (
+        kinds.NETWORK_POLICY,
+        {"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}, "podSelector": {}}]}]}},
+        ["spec.ingress[0].from[0]: Forbidden: may not specify both ipBlock and another peer"],
+    ),
+    (
+        kinds.NETWORK_POLICY,
+        {
+            "spec": {
+                "ingress": [{"ports": [{"port": 80, "endPort": 70}, {"port": "http", "endPort": 90}, {"endPort": 9}]}]
+            }
+        },
+        [
+            "spec.ingress[0].ports[0].endPort: Invalid value: 70: must be greater than or equal to `port`",
+            "spec.ingress[0].ports[1].endPort: Invalid value: 90: may not be specified when `port` is non-numeric",
+            "spec.ingress[0].ports[2].endPort: Invalid value: 9: may not be specified when `port` is not specified",
+        ],
+    ),
+    (
         kinds.INGRESS,
         path(path="/", pathType="Regex"),
         [f'{PATH}.pathType: Unsupported value: "Regex": supported values: "Exact", "ImplementationSpecific", "Prefix"'],
