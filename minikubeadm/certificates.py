@@ -96,6 +96,8 @@ def renewed(one: Held, directory: Path) -> pki.Pair:
 def kubeconfig_of(directory: Path, user: str, groups: Sequence[str], *, days: float) -> str:
     """A kubeconfig for a new user, who is what RBAC makes of the name and the groups; StepFailed if it can't be."""
     doing = f"making a certificate for {user!r}"
+    if "" in groups:
+        raise StepFailed(doing, output="a group has no name", hint="leave --org out for a user without groups")
     try:
         document: JSON = yaml.safe_load((directory / "admin.conf").read_text())
         ca = pki.load_pair(directory / "pki/ca.crt", directory / "pki/ca.key")

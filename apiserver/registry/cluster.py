@@ -198,6 +198,9 @@ _SCALING_RULES: JSON = {
 }
 
 
+METRIC_SOURCES = ("ContainerResource", "External", "Object", "Pods", "Resource")
+
+
 class HorizontalPodAutoscalerStrategy(Strategy):
     """autoscaling/v2 HorizontalPodAutoscaler."""
 
@@ -224,6 +227,11 @@ class HorizontalPodAutoscalerStrategy(Strategy):
             faults.append(field.invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"))
         target = spec.get("scaleTargetRef") or {}
         faults += [field.required(f"spec.scaleTargetRef.{name}") for name in ("kind", "name") if not target.get(name)]
+        for i, metric in enumerate(spec.get("metrics") or ()):
+            source = metric["type"][:1].lower() + metric["type"][1:]
+            if metric["type"] in METRIC_SOURCES and not metric.get(source):
+                text = "must populate information for the given metric source"
+                faults.append(field.required(f"spec.metrics[{i}].{source}", text))
         if low == 0 and not any(each.get("type") in ("Object", "External") for each in spec.get("metrics") or ()):
             text = "must specify at least one Object or External metric to support scaling to zero replicas"
             faults.append(field.forbidden("spec.metrics", text))

@@ -192,4 +192,16 @@ class NetworkPolicyStrategy(Strategy):
                     if peer.get("ipBlock") is not None:
                         cidr = peer["ipBlock"].get("cidr") or ""
                         faults += rulewords.network(f"{path}.ipBlock.cidr", cidr, "not a valid CIDR")
+                        for k, cut in enumerate(peer["ipBlock"].get("except") or ()):
+                            faults += _exception(f"{path}.ipBlock.except[{k}]", cut, cidr)
         return faults
+
+
+def _exception(path: str, cut: str, cidr: str) -> list[FieldError]:
+    faults = list(rulewords.network(path, cut, "not a valid CIDR"))
+    try:
+        whole, part = (ipaddress.ip_network(one, strict=False) for one in (cidr, cut))
+    except ValueError:
+        return faults
+    inside = part.version == whole.version and part.network_address in whole and part.prefixlen > whole.prefixlen
+    return [] if inside else [field.invalid(path, cut, "must be a strict subset of `cidr`")]

@@ -95,3 +95,9 @@ def test_a_worker_makes_no_users_and_says_where_they_are_made(tmp_path: Path) ->
     with pytest.raises(StepFailed) as failure:
         certificates.kubeconfig_of(tmp_path, "jane", [], days=10)
     assert "run it on a control plane" in failure.value.hint
+
+
+def test_a_group_has_a_name(directory: Path) -> None:
+    with pytest.raises(StepFailed) as failure:
+        certificates.kubeconfig_of(directory, "jane", ["developers", ""], days=10)
+    assert failure.value.output == "a group has no name"

@@ -156,6 +156,17 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
         ["spec.maxReplicas: Invalid value: 2: must be greater than or equal to `minReplicas`"],
     ),
     (
+        kinds.HORIZONTAL_POD_AUTOSCALER,
+        {
+            "spec": {
+                "maxReplicas": 2,
+                "scaleTargetRef": {"kind": "Deployment", "name": "d"},
+                "metrics": [{"type": "Resource"}],
+            }
+        },
+        ["spec.metrics[0].resource: Required value: must populate information for the given metric source"],
+    ),
+    (
         kinds.POD_DISRUPTION_BUDGET,
         {"spec": {"maxUnavailable": "120%"}},
         ['spec.maxUnavailable: Invalid value: "120%": must not be greater than 100%'],

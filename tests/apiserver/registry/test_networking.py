@@ -111,6 +111,30 @@ REFUSED: list[tuple[Kind, dict[str, Any], list[str]]] = [
     ),
     (
         kinds.NETWORK_POLICY,
+        {
+            "spec": {
+                "egress": [
+                    {
+                        "to": [
+                            {
+                                "ipBlock": {
+                                    "cidr": "192.0.2.0/24",
+                                    "except": ["192.0.2.0/25", "192.0.2.0/24", "192.0.3.0/25", "x"],
+                                }
+                            }
+                        ]
+                    }
+                ]
+            }
+        },
+        [
+            'spec.egress[0].to[0].ipBlock.except[1]: Invalid value: "192.0.2.0/24": must be a strict subset of `cidr`',
+            'spec.egress[0].to[0].ipBlock.except[2]: Invalid value: "192.0.3.0/25": must be a strict subset of `cidr`',
+            'spec.egress[0].to[0].ipBlock.except[3]: Invalid value: "x": not a valid CIDR',
+        ],
+    ),
+    (
+        kinds.NETWORK_POLICY,
         {"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}, "podSelector": {}}]}]}},
         ["spec.ingress[0].from[0]: Forbidden: may not specify both ipBlock and another peer"],
     ),
