@@ -5,6 +5,7 @@ The token is a projected volume that the kubelet fills and renews: token, the cl
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 from apimachinery import kinds, meta
@@ -13,6 +14,7 @@ from apiserver.admission.chain import CREATE, UPDATE, Attributes, Plugin, refuse
 from apiserver.storage import Storage
 
 DEFAULT = "default"
+DEFAULT_ATTEMPTS, RETRY_SECONDS = 10, 0.1
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 VOLUME_PREFIX = "kube-api-access-"
 MIRROR = "kubernetes.io/config.mirror"
@@ -88,15 +90,15 @@ class ServiceAccount(Plugin):
 
     async def _account(self, a: Attributes, name: str) -> JSON:
         key = f"{_PREFIX}{a.namespace}/{name}"
-        account = self._accounts.get(key)
-        if account is None:
-            entry = await self._storage.get_live(key)
-            if entry is None:
-                raise refused(
-                    a, f'error looking up service account {a.namespace}/{name}: serviceaccount "{name}" not found'
-                )
-            account = entry.parsed()
-        return account
+        if (account := self._accounts.get(key)) is not None:
+            return account
+        # A new namespace gets its default account a moment later: upstream waits for it as well.
+        for attempt in range(DEFAULT_ATTEMPTS if name == DEFAULT else 1):
+            if attempt:
+                await asyncio.sleep(RETRY_SECONDS)
+            if entry := await self._storage.get_live(key):
+                return entry.parsed()
+        raise refused(a, f'error looking up service account {a.namespace}/{name}: serviceaccount "{name}" not found')
 
 
 def _automounts(account: JSON, spec: JSON) -> bool:

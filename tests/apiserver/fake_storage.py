@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ class FakeStorage:
     def __init__(self, *objects: JSON) -> None:
         self.entries: dict[str, Entry] = {}
         self.stale: set[str] = set()
+        self.missed = asyncio.Event()  # somebody looked for what is not there
         self._handlers: list[tuple[str, Callable[..., None], bool]] = []
         for obj in objects:
             self.put(obj)
@@ -56,6 +58,8 @@ class FakeStorage:
         return None if key in self.stale else self.entries.get(key)
 
     async def get_live(self, key: str) -> Entry | None:
+        if key not in self.entries:
+            self.missed.set()
         return self.entries.get(key)
 
     async def list(self, kind: Kind, *, namespace: str = "", **more: Any) -> Any:

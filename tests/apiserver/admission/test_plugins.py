@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -153,6 +154,14 @@ async def test_a_mount_of_ones_own_stays_alone(chain: Chain) -> None:
 async def test_pull_secrets_come_from_the_account(chain: Chain, storage: FakeStorage) -> None:
     storage.put(account(imagePullSecrets=[{"name": "registry"}]))
     assert (await run(chain, write(kinds.POD, pod())))["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+
+
+async def test_the_default_account_of_a_new_namespace_is_waited_for(chain: Chain, storage: FakeStorage) -> None:
+    storage.remove(kinds.SERVICE_ACCOUNT.registry_prefix + "team/default")
+    waiting = asyncio.create_task(run(chain, write(kinds.POD, pod())))
+    await storage.missed.wait()
+    storage.put(account())
+    assert (await waiting)["spec"]["serviceAccountName"] == "default"
 
 
 async def test_an_absent_account_is_named(chain: Chain, storage: FakeStorage) -> None:
