@@ -8,7 +8,7 @@ say() { echo "install-node: $*"; }
 [ "$(id -u)" = 0 ] || { say "needs root" >&2; exit 1; }
 
 missing=""
-for package in docker.io etcd-server etcd-client iptables iproute2 conntrack containernetworking-plugins procps curl python3-venv; do
+for package in docker.io etcd-server etcd-client iptables iproute2 conntrack containernetworking-plugins apparmor procps curl python3-venv; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
 done
 # Written first, so that Docker never starts with rules and a bridge of its own: pod networks are the kubelet's.

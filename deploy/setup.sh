@@ -55,6 +55,8 @@ if [ "${1:-all}" = venv ]; then
     exit 0
 fi
 if ! docker version >/dev/null 2>&1; then machine="$machine dockerd:docker.io"; fi
+# Where the kernel confines by AppArmor, Docker starts no container without the program that loads its profile.
+if [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ]; then machine="$machine /sbin/apparmor_parser:apparmor"; fi
 # shellcheck disable=SC2086
 packages $tools $machine
 venv

@@ -13,6 +13,7 @@ from minikubeadm.configuration import NodeConfiguration
 from minikubeadm.process import StepFailed
 
 Check = Callable[[NodeConfiguration], Awaitable[list[str]]]
+APPARMOR = Path("/sys/kernel/security/apparmor")
 MINIMUM_FREE_BYTES = 1 << 30
 _PROGRAMS = ("docker", "iptables", "iptables-restore", "ip", "conntrack", "systemctl")
 _AGENT_PORTS = (defaults.KUBELET_PORT, defaults.KUBELET_HEALTH_PORT, defaults.PROXY_HEALTH_PORT)
@@ -66,6 +67,13 @@ async def plugins(node: NodeConfiguration) -> list[str]:
     return [f"CNI plugins not found: {', '.join(missing)}; on Debian: containernetworking-plugins"] if missing else []
 
 
+async def apparmor(node: NodeConfiguration) -> list[str]:
+    """Where the kernel confines by AppArmor, Docker starts no container without the program that loads its profile."""
+    if not APPARMOR.exists() or shutil.which("apparmor_parser", path="/sbin:/usr/sbin"):
+        return []
+    return ["the kernel has AppArmor, and apparmor_parser is not there; on Debian: apt-get install apparmor"]
+
+
 async def docker(node: NodeConfiguration) -> list[str]:
     """Docker runs the pods' containers."""
     try:
@@ -114,7 +122,8 @@ async def unused(node: NodeConfiguration) -> list[str]:
 
 
 CHECKS: dict[str, Check] = {
-    check.__name__: check for check in (root, systemd, programs, plugins, docker, ports, address, disk, unused)
+    check.__name__: check
+    for check in (root, systemd, programs, plugins, apparmor, docker, ports, address, disk, unused)
 }
 
 

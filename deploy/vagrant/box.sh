@@ -32,7 +32,7 @@ SCRIPT
 chmod +x "$work/customize"
 echo "box: mmdebstrap"
 packages=linux-image-amd64,systemd-sysv,dbus,ifupdown,isc-dhcp-client,openssh-server,sudo,rsync,ca-certificates,kmod,procps,curl
-packages+=,docker.io,etcd-server,etcd-client,iptables,iproute2,conntrack,containernetworking-plugins,python3-venv
+packages+=,docker.io,etcd-server,etcd-client,iptables,iproute2,conntrack,containernetworking-plugins,apparmor,python3-venv
 mmdebstrap --quiet --variant=minbase --include=$packages --customize-hook="$work/customize" \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$work/root.tar" >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
