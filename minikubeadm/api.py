@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 _POLL_SECONDS = 0.1
+_ATTEMPTS = 3  # each has the API server's own ten seconds
 
 
 async def until(
@@ -45,7 +46,19 @@ async def ready(client: Client) -> str:
 
 
 async def ensure(client: Client, body: JSON) -> None:
-    """Create an object, or make what is there like it (a merge patch)."""
+    """Create an object, or make what is there like it (a merge patch).
+
+    Whether a write was made that etcd's leader took along when it left, nobody knows: it is made again.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return await _ensure(client, body)
+        except errors.Timeout:
+            if attempt == _ATTEMPTS:
+                raise
+
+
+async def _ensure(client: Client, body: JSON) -> None:
     kind = kinds.by_gvk(meta.gvk(body))
     try:
         await client.create(kind, body)
