@@ -26,7 +26,9 @@ def home(cluster: Cluster) -> Iterator[str]:
     name = f"kubectl-{secrets.token_hex(3)}"
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     cluster.apply(deployment("web", name, replicas=2, spread=False), service("web", name))
-    cluster.kubectl("run", "reader", "-n", name, *IMAGE, "--stdin", "--leave-stdin-open", "--command", "--", "cat")
+    cluster.kubectl(
+        "run", "reader", "-n", name, *IMAGE, "--attach=false", "--stdin", "--leave-stdin-open", "--command", "--", "cat"
+    )
     cluster.kubectl("rollout", "status", "deployment/web", "-n", name, "--timeout=90s", timeout=100)
     cluster.kubectl("wait", "pod/reader", "-n", name, "--for=condition=Ready", "--timeout=90s", timeout=100)
     yield name
