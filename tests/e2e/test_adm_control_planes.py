@@ -24,7 +24,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three control planes, no workers."""
     given = os.environ.get("E2E_CONTROL_PLANES", "")
     folder = tmp_path_factory.mktemp("kubeconfig")
-    yield from borrowed(given, f"ha-{secrets.token_hex(2)}", folder, "--control-planes", "3", "--workers", "0")
+    yield from borrowed(given, f"e2e-ha-{secrets.token_hex(2)}", folder, "--control-planes", "3", "--workers", "0")
 
 
 def planes(cluster: Cluster) -> list[str]:
