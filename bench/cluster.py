@@ -72,8 +72,8 @@ async def prepare(kubeconfig: Path, node: str) -> tuple[str, str, str]:
 
 def usage(node: str) -> dict[str, tuple[float, float]]:
     """MB resident and seconds of CPU so far of each service on a node; replicas are added up."""
-    script = r'for d in /proc/[0-9]*; do printf "%s\t%s\t%s\n" "$(sed "s/.*) //" $d/stat)" "$(grep VmRSS $d/status)" '
-    script += r'"$(tr "\0" " " <$d/cmdline)"; done 2>/dev/null'
+    script = r'for d in /proc/[0-9]*; do printf "%s\t%s\t%s\n" "$(sed "s/.*) //" $d/stat)" '
+    script += r'"$(awk "/VmRSS/{print \$2}" $d/status)" "$(tr "\0" " " <$d/cmdline)"; done 2>/dev/null'
     found: dict[str, tuple[float, float]] = {}
     for line in run(["docker", "exec", node, "sh", "-c", script]).splitlines():
         stat, _, rest = line.partition("\t")
@@ -82,7 +82,7 @@ def usage(node: str) -> dict[str, tuple[float, float]]:
         if name in SERVICES and resident:
             megabytes, seconds = found.get(name, (0.0, 0.0))
             ticks = sum(int(one) for one in stat.split()[11:13])  # utime and stime, proc(5)
-            found[name] = megabytes + int(resident.split()[1]) / 1024, seconds + ticks / os.sysconf("SC_CLK_TCK")
+            found[name] = megabytes + int(resident) / 1024, seconds + ticks / os.sysconf("SC_CLK_TCK")
     return found
 
 
