@@ -40,6 +40,7 @@ class Proxy:
         self._ports: dict[str, list[model.Port]] = {}
         self._announced: dict[str, set[str]] = {}
         self._held: set[str] | None = None
+        self._announcing = asyncio.Lock()  # the sync and the check both see to the addresses
         self._applied: iptables.Rules = {}
         self._fingerprint = ""
         self.last_sync = 0.0
@@ -81,13 +82,14 @@ class Proxy:
             self._changed.clear()
             try:
                 await self._sync()
-                await self._announce()
-            except OSError as error:
+            except kernel.KernelError as error:
                 FAILURES.inc()
                 self._applied = {}
                 log.error("writing rules failed, all will be written again in %.0f s: %s", RETRY_SECONDS, error)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._changed.set()
+            else:
+                await self._announce()
 
     async def _sync(self) -> None:
         started = time.monotonic()
@@ -114,12 +116,21 @@ class Proxy:
         for table, chains in wanted.items():
             RULES.labels(table).set(sum(map(len, chains.values())))
 
-    async def _announce(self) -> None:
-        """Holds the load-balancer addresses that are this node's, after the rules for them are there."""
-        wanted = {address for each in self._announced.values() for address in each}
-        if wanted != self._held:
+    async def _announce(self, *, again: bool = False) -> None:
+        """Holds the load-balancer addresses that are this node's; `again` also looks whether they are still there.
+
+        A failure is logged and tried again with the next check of the rules, which it leaves alone.
+        """
+        async with self._announcing:
+            wanted = {address for each in self._announced.values() for address in each}
+            if wanted == self._held and not (again and wanted):
+                return
             self._held = None
-            await asyncio.to_thread(announcing.hold, wanted)
+            try:
+                await asyncio.to_thread(announcing.hold, wanted)
+            except OSError as error:
+                log.error("load-balancer addresses %s: %s", ", ".join(sorted(wanted)) or "to give up", error)
+                return
             self._held = wanted
 
     def _refresh(self, key: str) -> list[tuple[str, int]]:
@@ -145,9 +156,7 @@ class Proxy:
         """Looks now and then whether the kernel still has what was written; whatever was removed is put back."""
         while True:
             await asyncio.sleep(self._verify_seconds)
-            if self._held:  # somebody may have removed the link or an address
-                self._held = None
-                self._changed.set()
+            await self._announce(again=True)  # somebody may have removed the link or an address
             if not self._applied or self._changed.is_set():
                 continue
             applied = self._applied
