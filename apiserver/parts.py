@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from apiserver.authorization import Authorizer
     from apiserver.endpoints.streaming import Streaming
     from apiserver.options import Options
+    from apiserver.outbound.etcdmetrics import EtcdMetrics
     from apiserver.outbound.usage import Usage
     from apiserver.resources import Resources
     from apiserver.storage import Storage, Watcher
@@ -30,5 +31,6 @@ class Parts:
     resources: Resources
     streaming: Streaming
     usage: Usage
+    etcd_metrics: EtcdMetrics
     checks: Checks
     watchers: set[Watcher] = field(default_factory=set)  # those being served: ended when the server stops

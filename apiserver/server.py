@@ -24,6 +24,7 @@ from apiserver.filters import Filters
 from apiserver.inflight import InFlight
 from apiserver.observing import RequestMetrics
 from apiserver.options import Options
+from apiserver.outbound.etcdmetrics import EtcdMetrics
 from apiserver.outbound.kubelet import KubeletClient
 from apiserver.outbound.usage import Usage
 from apiserver.parts import Parts
@@ -73,6 +74,7 @@ def build(options: Options) -> Parts:
         resources=resources,
         streaming=streaming,
         usage=Usage(kubelets, streaming.session),
+        etcd_metrics=EtcdMetrics(options, streaming.session),
         checks=checks,
     )
 

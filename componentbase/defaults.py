@@ -30,7 +30,6 @@ PROXY_HEALTH_PORT = 10256
 PROXY_METRICS_PORT = 10249
 ETCD_CLIENT_PORT = 2379
 ETCD_PEER_PORT = 2380
-ETCD_METRICS_PORT = 2381
 ETCD_SHIFT_KEY = "/revision-shift"  # what the API servers add to etcd's revisions, after a restore
 
 KUBERNETES_DIRECTORY = "/etc/kubernetes"

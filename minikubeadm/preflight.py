@@ -16,14 +16,18 @@ Check = Callable[[NodeConfiguration], Awaitable[list[str]]]
 APPARMOR = Path("/sys/kernel/security/apparmor")
 MINIMUM_FREE_BYTES = 1 << 30
 _PROGRAMS = ("docker", "iptables", "iptables-restore", "ip", "conntrack", "systemctl")
-_AGENT_PORTS = (defaults.KUBELET_PORT, defaults.KUBELET_HEALTH_PORT, defaults.PROXY_HEALTH_PORT)
+_AGENT_PORTS = (
+    defaults.KUBELET_PORT,
+    defaults.KUBELET_HEALTH_PORT,
+    defaults.PROXY_HEALTH_PORT,
+    defaults.PROXY_METRICS_PORT,
+)
 _CONTROL_PLANE_PORTS = (
     defaults.API_PORT,
     defaults.CONTROLLER_MANAGER_PORT,
     defaults.SCHEDULER_PORT,
     defaults.ETCD_CLIENT_PORT,
     defaults.ETCD_PEER_PORT,
-    defaults.ETCD_METRICS_PORT,
 )
 
 

@@ -79,8 +79,6 @@ def etcd(node: NodeConfiguration, *, joining: str = "") -> Unit:
         "initial-cluster-state": "existing" if joining else "new",
         "heartbeat-interval": "200",  # members on one loaded machine shall not take each other for dead
         "election-timeout": "2000",
-        # for Prometheus, which must not hold a certificate that could read every Secret
-        "listen-metrics-urls": f"http://127.0.0.1:{defaults.ETCD_METRICS_PORT},http://{node.ip}:{defaults.ETCD_METRICS_PORT}",
         "client-cert-auth": "true",
         "cert-file": f"{_PKI}/etcd/server.crt",
         "key-file": f"{_PKI}/etcd/server.key",
@@ -191,7 +189,7 @@ def proxy(cluster: ClusterConfiguration, node: NodeConfiguration) -> Unit:
         "kubeconfig": f"{_KUBERNETES}/proxy.conf",
         "hostname-override": node.name,
         "cluster-cidr": cluster.pod_cidr,
-        "metrics-bind-address": "0.0.0.0",
+        "metrics-bind-address": "0.0.0.0",  # with TLS; asks the API server who may (docs/monitoring.md)
     }
     return Unit("mini-proxy", "proxy", _python("proxy"), flags, ("mini-apiserver.service",))
 

@@ -8,10 +8,14 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
-from componentbase import defaults, flags, run, serving
+from aiohttp import web
+
+from componentbase import defaults, flags, pki, run, serving
 from componentbase.health import Checks
 from kubeclient import config as kubeconfig
+from kubeclient.delegation import DelegatedAuthorizer
 from kubeclient.errors import ConfigError
 from kubeclient.informer import InformerFactory
 from kubeclient.rest import Client
@@ -31,7 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--bind-address", default="0.0.0.0", help="address to serve health on")
     parser.add_argument("--healthz-port", type=int, default=defaults.PROXY_HEALTH_PORT, help="its port; 0 serves none")
-    parser.add_argument("--metrics-bind-address", default="127.0.0.1", help="address to serve /metrics on")
+    parser.add_argument(
+        "--metrics-bind-address", default="127.0.0.1", help="address to serve /metrics on: by TLS, to those who may"
+    )
     parser.add_argument("--metrics-port", type=int, default=defaults.PROXY_METRICS_PORT, help="its port; 0 serves none")
     return parser
 
@@ -47,6 +53,11 @@ def _checks(proxy: Proxy) -> Checks:
     return checks
 
 
+async def _nobody(request: web.BaseRequest) -> bool:
+    """The port for load balancers is plain, and shows health alone."""
+    return False
+
+
 async def _serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
     config = kubeconfig.load_kubeconfig(options.kubeconfig)
     proxy = Proxy(
@@ -54,21 +65,28 @@ async def _serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
         cluster_cidr=options.cluster_cidr,
         verify_seconds=options.iptables_sync_period,
     )
-    servers = []
-    for host, port in (
-        (options.bind_address, options.healthz_port),
-        (options.metrics_bind_address, options.metrics_port),
-    ):
-        if port:
-            servers.append(await serving.serve_ops(host, port, checks=_checks(proxy)))
-    async with Client(config, user_agent="mini-proxy") as client:
+    checks = _checks(proxy)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(config, user_agent="mini-proxy"))
+        if options.healthz_port:
+            health = await serving.serve_ops(
+                options.bind_address, options.healthz_port, checks=checks, authorize=_nobody
+            )
+            stack.push_async_callback(health.stop)
+        if options.metrics_port:
+            metrics = await serving.serve_ops(
+                options.metrics_bind_address,
+                options.metrics_port,
+                checks=checks,
+                ssl_context=pki.self_signed_context(options.hostname_override),
+                authorize=DelegatedAuthorizer(client),
+            )
+            stack.push_async_callback(metrics.stop)
         working = asyncio.create_task(proxy.run(InformerFactory(client)))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         working.cancel()
-        for server in servers:
-            await server.stop()
         try:
             await working
         except asyncio.CancelledError:

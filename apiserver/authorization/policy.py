@@ -231,6 +231,7 @@ CLUSTER_ROLE_BINDINGS: tuple[BindingSpec, ...] = (
     BindingSpec("system:basic-user", "system:basic-user", (_EVERYONE,)),
     BindingSpec("system:public-info-viewer", "system:public-info-viewer", (_EVERYONE, "Group system:unauthenticated")),
     BindingSpec("system:node-proxier", "system:node-proxier", ("User system:kube-proxy",)),
+    BindingSpec("mini-kubernetes:proxy-metrics", "system:auth-delegator", ("User system:kube-proxy",)),
     BindingSpec("mini-kubernetes:network-policy", "mini-kubernetes:network-policy", ("User system:kube-proxy",)),
     BindingSpec("system:kube-controller-manager", "system:kube-controller-manager",
                 ("User system:kube-controller-manager",)),

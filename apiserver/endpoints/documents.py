@@ -65,6 +65,10 @@ async def _metrics(call: Call, parts: Parts) -> Reply:
     return Reply(metrics.METRICS.render(), content_type=metrics.CONTENT_TYPE)
 
 
+async def _etcd_metrics(call: Call, parts: Parts) -> Reply:
+    return Reply(await parts.etcd_metrics.read(), content_type=metrics.CONTENT_TYPE)
+
+
 async def _health(call: Call, parts: Parts) -> Reply:
     endpoint, _, check = call.info.path.strip("/").partition("/")
     if check:
@@ -90,6 +94,7 @@ _BY_PATH: Final[dict[str, Document]] = {
     "/": _root,
     "/version": _version,
     "/metrics": _metrics,
+    "/metrics/etcd": _etcd_metrics,
     "/.well-known/openid-configuration": _openid,
     "/openid/v1/jwks": _openid,
 }

@@ -4,6 +4,7 @@ import json
 import shutil
 import ssl
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -183,6 +184,18 @@ def test_what_our_services_export_is_as_prometheus_wants_it(prometheus: Promethe
         said = (done.stdout + done.stderr).splitlines()
         found = [line for line in said if line and not line.startswith(UPSTREAM_NAMES_THAT_LINT_REFUSES)]
         assert not found, f"{job}: {found}"
+
+
+def test_figures_of_our_services_are_for_nobody_without_a_token(prometheus: Prometheus) -> None:
+    targets = prometheus.ask("targets", state="active")["activeTargets"]
+    urls = {one["labels"]["job"]: one["scrapeUrl"] for one in targets}
+    node = urllib.parse.urlsplit(urls["kube-proxy"]).hostname
+    ours = [urls[job] for job in (*CONTROL_PLANE_JOBS, *NODE_JOBS)]
+    assert all(url.startswith("https://") for url in ours)
+    for url in (*ours, f"http://{node}:10256/metrics"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            _fetched(url, "")
+        assert refused.value.code in (401, 403), url
 
 
 def _fetched(url: str, token: str) -> str:

@@ -80,6 +80,12 @@ def test_metrics_have_upstreams_names(api_server: APIServerProcess) -> None:
     assert "apiserver_current_inflight_requests" in text
 
 
+def test_etcds_metrics_are_for_those_who_may_and_need_no_certificate_of_etcds(api_server: APIServerProcess) -> None:
+    text = api_server.request("GET", "/metrics/etcd").body.decode()
+    assert "etcd_server_has_leader 1" in text
+    assert api_server.request("GET", "/metrics/etcd", token="").code in (401, 403)
+
+
 def test_openapi_v3_has_what_kubectl_looks_for(api_server: APIServerProcess) -> None:
     index = api_server.request("GET", "/openapi/v3").json()["paths"]
     url = index["apis/apps/v1"]["serverRelativeURL"]

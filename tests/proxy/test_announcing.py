@@ -1,5 +1,8 @@
 """Which load-balancer addresses a node holds, and how it tells its neighbours."""
 
+import subprocess
+import sys
+
 from proxy import announcing
 
 
@@ -20,3 +23,9 @@ def test_a_gratuitous_arp_names_the_address_as_sender_and_target():
         "0001" + "0800" + "06" + "04" + "0001"  # Ethernet, IPv4, sizes, request
         "0242ac1e0002" + "0a000001" + "000000000000" + "0a000001"
     )  # fmt: skip
+
+
+def test_a_node_that_never_announced_anything_loads_no_netlink():
+    program = "import sys; from proxy import announcing; announcing.hold(set()); print('pyroute2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
