@@ -18,6 +18,9 @@ _KUBERNETES = defaults.KUBERNETES_DIRECTORY
 _PKI = defaults.PKI_DIRECTORY
 Flags = Mapping[str, str]
 
+# On a machine that is overloaded a start that is cut off and begun again only adds to the load, and never ends.
+START_SECONDS = 600
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -45,7 +48,7 @@ class Unit:
             f"ExecStart={command}",
             "Restart=always",
             "RestartSec=1",
-            "TimeoutStartSec=90",
+            f"TimeoutStartSec={START_SECONDS}",
             "LimitNOFILE=1048576",
             "TasksMax=infinity",
             "Environment=PYTHONUNBUFFERED=1",
