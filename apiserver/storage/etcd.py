@@ -7,7 +7,9 @@ done, `Unknown` may have been, or may still be. Reads are asked again, of the ne
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +18,7 @@ from urllib.parse import urlsplit
 import grpc
 from aetcd import rpc
 
+from componentbase import metrics
 from componentbase.defaults import ETCD_CLIENT_PORT, ETCD_SHIFT_KEY
 
 log = logging.getLogger(__name__)
@@ -23,6 +26,10 @@ log = logging.getLogger(__name__)
 CALL_SECONDS: Final = 5.0
 SUSPECTED_SECONDS: Final = 10.0
 ATTEMPT_SECONDS: Final = 2.0  # of a read, where another member could be asked
+SLOW_SECONDS: Final = 0.25  # more than a healthy disk ever takes
+_DURATION: Final = metrics.METRICS.histogram(
+    "etcd_request_duration_seconds", "Latency of requests to etcd, as the API server sees it.", ("operation",)
+)
 PROBE_KEY: Final = b"/probe"  # never written: reading it costs etcd nothing but the agreement on its revision
 
 # No pings without a call: etcd takes them for an attack and closes the connection.
@@ -38,6 +45,19 @@ _OPTIONS: Final = (
     ("grpc.enable_http_proxy", 0),
 )
 _OWN_CONNECTION: Final = (("grpc.use_local_subchannel_pool", 1),)
+
+
+@contextmanager
+def _timed(operation: str) -> Iterator[None]:
+    """Count how long a request takes, answered or not, and say so when it is long."""
+    begun = time.perf_counter()
+    try:
+        yield
+    finally:
+        took = time.perf_counter() - begun
+        _DURATION.labels(operation).observe(took)
+        if took > SLOW_SECONDS:
+            log.warning("etcd is slow: a %s took %.1f s", operation, took)
 
 
 class EtcdError(Exception):
@@ -192,7 +212,8 @@ class Etcd:
         while True:
             member = self.member()
             try:
-                return await member.txn(request, timeout=max(deadline - loop.time(), 0.05), wait_for_ready=alone)
+                with _timed("write"):
+                    return await member.txn(request, timeout=max(deadline - loop.time(), 0.05), wait_for_ready=alone)
             except grpc.aio.AioRpcError as error:
                 found = _error(error)
                 if isinstance(found, Unknown):
@@ -210,7 +231,8 @@ class Etcd:
             left = deadline - loop.time()
             attempt = left if len(self._members) == 1 else min(left, ATTEMPT_SECONDS)
             try:
-                return await call(member)(request, timeout=attempt, wait_for_ready=len(self._members) == 1)
+                with _timed("read"):
+                    return await call(member)(request, timeout=attempt, wait_for_ready=len(self._members) == 1)
             except grpc.aio.AioRpcError as error:
                 found = _error(error)
                 if isinstance(found, Unknown):

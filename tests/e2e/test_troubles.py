@@ -62,3 +62,5 @@ def test_a_docker_that_hangs(cluster: Cluster, namespace: str) -> None:
 @pytest.mark.soak
 def test_a_slow_etcd(cluster: Cluster, namespace: str) -> None:
     told(cluster, namespace, "slow-etcd", "--duration", "15s")
+    said = cluster.in_node(cluster.control_plane, "journalctl -u mini-apiserver --since -2min")
+    assert "etcd is slow: a write took 0." in said
