@@ -232,13 +232,6 @@ def invalid(group: str, kind: str, name: str, errs: Sequence[FieldError]) -> Inv
     )
 
 
-def method_not_allowed(group: str, plural: str, action: str) -> MethodNotAllowed:
-    return MethodNotAllowed(
-        f'{action} is not supported on resources of kind "{qualified(group, plural)}"',
-        details=_details(group, plural, ""),
-    )
-
-
 def server_timeout(group: str, plural: str, action: str, retry_after: int = 1) -> ServerTimeout:
     return ServerTimeout(
         f"The {action} operation against {qualified(group, plural)} could not be completed at this time, "

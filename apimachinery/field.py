@@ -63,11 +63,6 @@ def invalid(path: str, value: Any, detail: str) -> FieldError:
     return FieldError("FieldValueInvalid", path, value, detail)
 
 
-def type_invalid(path: str, value: Any, detail: str) -> FieldError:
-    """A value of the wrong JSON type."""
-    return FieldError("FieldValueTypeInvalid", path, value, detail)
-
-
 def not_supported(path: str, value: Any, valid: list[str] | tuple[str, ...]) -> FieldError:
     listed = ", ".join(f'"{one}"' for one in valid)
     return FieldError("FieldValueNotSupported", path, value, f"supported values: {listed}" if valid else "")
@@ -91,7 +86,3 @@ def too_long(path: str, limit: int) -> FieldError:
 
 def too_many(path: str, actual: int, limit: int) -> FieldError:
     return FieldError("FieldValueTooMany", path, actual, f"must have at most {limit} items")
-
-
-def internal(path: str, detail: str) -> FieldError:
-    return FieldError("InternalError", path, None, detail)

@@ -44,12 +44,6 @@ def key(obj: JSON) -> str:
     return f"{space}/{name(obj)}" if space else name(obj)
 
 
-def split_key(text: str) -> tuple[str, str]:
-    """(namespace, name) of a key."""
-    space, _, last = text.rpartition("/")
-    return space, last
-
-
 def gvk(obj: JSON) -> GVK:
     return GVK.of(obj.get("apiVersion") or "", obj.get("kind") or "")
 

@@ -1,23 +1,23 @@
 """Names and label syntax: each check says what is wrong in the API's words, or nothing.
 
-A check takes a text and returns messages, [] where it is right; `field_errors` puts a field path before them. The
-patterns are RFC 1123's and RFC 1035's, as Kubernetes narrows them.
+A check takes a text and returns messages, [] where it is right. The patterns are RFC 1123's and RFC 1035's, as
+Kubernetes narrows them.
 """
 
 import re
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable
 from typing import Final
-
-from apimachinery.field import FieldError, invalid, required
 
 Check = Callable[[str], list[str]]
 
 SUBDOMAIN_LENGTH: Final = 253
 LABEL_LENGTH: Final = 63
-ANNOTATIONS_BYTES: Final = 256 * 1024
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN: Final = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED: Final = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # no vowels, nothing that reads as another: no words by accident
+_BASE_LENGTH: Final = 58
 _START_END: Final = "and must start and end with an alphanumeric character"
 
 
@@ -65,15 +65,6 @@ label_value: Final = _pattern_check(
     "MyValue",
     "my_value",
     "12345",
-)
-env_var_name: Final = _pattern_check(
-    "[-._a-zA-Z][-._a-zA-Z0-9]*",
-    10**6,
-    "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must "
-    "not start with a digit",
-    "my.env-name",
-    "MY_ENV.NAME",
-    "MyEnvName1",
 )
 config_map_key: Final = _pattern_check(
     "[-._a-zA-Z0-9]+",
@@ -137,30 +128,6 @@ def port_name(value: str) -> list[str]:
     return problems
 
 
-def port_number(value: int) -> list[str]:
-    return [] if 1 <= value <= 65535 else ["must be between 1 and 65535, inclusive"]
-
-
-def field_errors(path: str, value: str, check: Check) -> list[FieldError]:
-    """The check's messages as errors of one field; an empty value is a required one."""
-    if not value:
-        return [required(path)]
-    return [invalid(path, value, message) for message in check(value)]
-
-
-def labels(path: str, values: Mapping[str, str]) -> list[FieldError]:
-    """Errors of a map of labels: its keys and its values."""
-    errors = []
-    for key, value in values.items():
-        errors += [invalid(path, key, message) for message in qualified_name(key)]
-        errors += [invalid(path, value, message) for message in label_value(value)]
-    return errors
-
-
-def annotations(path: str, values: Mapping[str, str]) -> list[FieldError]:
-    """Errors of annotations: their keys, and their size together."""
-    errors = [invalid(path, key, message) for key in values for message in qualified_name(key.lower())]
-    size = sum(len(key.encode()) + len(value.encode()) for key, value in values.items())
-    if size > ANNOTATIONS_BYTES:
-        errors.append(FieldError("FieldValueTooLong", path, None, f"may not be more than {ANNOTATIONS_BYTES} bytes"))
-    return errors
+def generate(base: str) -> str:
+    """`base` with five random characters, cut so that the whole fits a label: what `generateName` becomes."""
+    return base[:_BASE_LENGTH] + "".join(secrets.choice(_ALPHABET) for _ in range(5))

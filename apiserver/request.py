@@ -71,7 +71,6 @@ class Call:
     raw_query: str
     user: User
     warnings: list[str] = field(default_factory=list)
-    impersonated_by: User | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -61,7 +61,6 @@ NODE_LEASE_DURATION = timedelta(seconds=40)
 NODE_LEASE_RENEW_INTERVAL = timedelta(seconds=10)
 NODE_MONITOR_PERIOD = timedelta(seconds=5)
 NODE_MONITOR_GRACE_PERIOD = timedelta(seconds=40)
-NOT_READY_TOLERATION = timedelta(seconds=300)
 
 NODE_NETWORKS = "172.30.0.0/16"  # node containers: each cluster takes the first free /24 of it
 LOAD_BALANCER_HOSTS = (200, 250)  # of such a /24; nodes are numbered from 2

@@ -47,7 +47,6 @@ class Options:
     max_endpoints_per_slice: int = 100
     load_balancer_pool: str = ""  # ranges or networks with commas; empty: no addresses are given
     workers: dict[str, int] = field(default_factory=dict)  # by controller, where not the default
-    ignored_gc_resources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

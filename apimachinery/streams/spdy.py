@@ -15,8 +15,8 @@ VERSION: Final = 3
 HEADERS_MAX_BYTES: Final = 16 * 1024
 FRAME_MAX_BYTES: Final = 16 * 1024  # of control frames
 FIN: Final = 0x01
-SYN_STREAM, SYN_REPLY, RST_STREAM, SETTINGS, PING, GOAWAY, HEADERS, WINDOW_UPDATE = 1, 2, 3, 4, 6, 7, 8, 9
-PROTOCOL_ERROR, REFUSED_STREAM, CANCEL = 1, 3, 5
+SYN_STREAM, SYN_REPLY, RST_STREAM, SETTINGS, PING, GOAWAY = 1, 2, 3, 4, 6, 7
+REFUSED_STREAM, CANCEL = 3, 5
 _CONTROL: Final = 0x8000
 _WORDS: Final = (
     "options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age allow "

@@ -16,7 +16,7 @@ from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
 from apiserver.request import User
 
-CREATE, UPDATE, DELETE, CONNECT = "CREATE", "UPDATE", "DELETE", "CONNECT"
+CREATE, UPDATE, DELETE = "CREATE", "UPDATE", "DELETE"
 
 
 @dataclass(slots=True)

@@ -12,8 +12,6 @@ from apiserver.storage import Storage, StorageExists
 
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 _TOLERATION_SECONDS = 300
-SYSTEM_PREFIX = "system-"
-HIGHEST_USER_PRIORITY = 1_000_000_000
 SYSTEM_CLASSES = {
     "system-cluster-critical": (
         2_000_000_000,

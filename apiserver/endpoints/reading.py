@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from apimachinery import errors
 from apimachinery.meta import JSON
 from apiserver.endpoints import negotiation, output, parameters
 from apiserver.parts import Parts
@@ -44,9 +43,3 @@ async def list_objects(call: Call, resource: Resource, parts: Parts) -> Reply:
         if result.remaining is not None:
             metadata["remainingItemCount"] = result.remaining
     return await output.collection(resource, result.entries, metadata, shape)
-
-
-def require_stored(resource: Resource, verb: str) -> None:
-    """MethodNotAllowed for verbs that the kind does not have."""
-    if resource.store is None or verb not in resource.kind.verbs:
-        raise errors.MethodNotAllowed("the server does not allow this method on the requested resource")

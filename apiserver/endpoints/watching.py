@@ -25,7 +25,6 @@ from apiserver.resources import Resource
 if TYPE_CHECKING:
     from apiserver.storage import Watcher
 
-STREAM_TYPE: Final = "application/json;stream=watch"
 _HIGH_WATER_BYTES: Final = 256 * 1024
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from apimachinery import field
+from apimachinery import field, names
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
-from apiserver.registry import names, rulewords
+from apiserver.registry import rulewords
 from apiserver.registry.strategy import Context, Strategy
 from apiserver.registry.workloads import share_faults
 
@@ -48,7 +48,7 @@ class NamespaceStrategy(Strategy):
         return super().held(obj) or bool((obj.get("spec") or {}).get("finalizers"))
 
     def check_name(self, name: str) -> list[str]:
-        return names.dns_label(name)
+        return names.dns1123_label(name)
 
 
 class NodeStrategy(Strategy):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import orjson
 
-from apimachinery import field, quantity
+from apimachinery import field, names, quantity
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.registry import rulewords
@@ -17,11 +17,6 @@ from apiserver.registry.quantities import canonical_list
 from apiserver.registry.strategy import Context, Strategy
 
 SIZE_LIMIT_BYTES = 1024 * 1024
-_KEY = re.compile(r"[-._a-zA-Z0-9]+")
-_KEY_TEXT = (
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
-    "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-)
 # What a Secret of a type must hold.
 _REQUIRED_KEYS = {
     "kubernetes.io/dockercfg": (".dockercfg",),
@@ -37,16 +32,14 @@ _QUOTA_NAME = re.compile(
 _JSON_KEYS = {"kubernetes.io/dockercfg": ".dockercfg", "kubernetes.io/dockerconfigjson": ".dockerconfigjson"}
 
 
-def _keys(names: list[str], path: str) -> Iterator[FieldError]:
-    for name in names:
-        if len(name) > 253:
-            yield field.invalid(f"{path}[{name}]", name, "must be no more than 253 characters")
-        if not _KEY.fullmatch(name):
-            yield field.invalid(f"{path}[{name}]", name, _KEY_TEXT)
-        elif name in (".", ".."):
-            yield field.invalid(f"{path}[{name}]", name, f"must not be '{name}'")
-        elif name.startswith(".."):
-            yield field.invalid(f"{path}[{name}]", name, "must not start with '..'")
+def _keys(keys: list[str], path: str) -> Iterator[FieldError]:
+    for key in keys:
+        faults = names.config_map_key(key)
+        if key in (".", ".."):
+            faults = [f"must not be '{key}'"]
+        elif key.startswith(".."):
+            faults = ["must not start with '..'"]
+        yield from (field.invalid(f"{path}[{key}]", key, text) for text in faults)
 
 
 def _unchanged(obj: JSON, old: JSON, names: tuple[str, ...]) -> Iterator[FieldError]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import random
 from functools import lru_cache
 
-from apimachinery import field
+from apimachinery import field, names
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
-from apiserver.registry import names
 
 ANNOTATIONS_LIMIT_BYTES = 256 * 1024
 _SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
@@ -62,7 +61,7 @@ def keep_system_fields(metadata: JSON, old: JSON) -> None:
             metadata.pop(name, None)
 
 
-def validate(metadata: JSON, *, namespaced: bool, check_name: names.NameCheck) -> list[FieldError]:
+def validate(metadata: JSON, *, namespaced: bool, check_name: names.Check) -> list[FieldError]:
     """Every fault of an object's metadata, all at once."""
     errors: list[FieldError] = []
     name = metadata.get("name") or ""
@@ -75,7 +74,7 @@ def validate(metadata: JSON, *, namespaced: bool, check_name: names.NameCheck) -
         if not namespace:
             errors.append(field.required("metadata.namespace", ""))
         else:
-            errors += [field.invalid("metadata.namespace", namespace, text) for text in names.dns_label(namespace)]
+            errors += [field.invalid("metadata.namespace", namespace, text) for text in names.dns1123_label(namespace)]
     elif namespace:
         errors.append(field.forbidden("metadata.namespace", "not allowed on this type"))
     for key, value in (metadata.get("labels") or {}).items():

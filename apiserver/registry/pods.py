@@ -42,8 +42,6 @@ def _differ(left: str, right: str) -> bool:
 class PodStrategy(Strategy):
     """Pods are deleted gracefully: the kubelet of their node confirms."""
 
-    graceful = True
-
     def default(self, obj: JSON) -> None:
         podspec.default_pod(obj.setdefault("spec", {}))
 

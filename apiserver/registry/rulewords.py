@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from apimachinery import field
+from apimachinery import field, names
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
-from apiserver.registry import names
 
 PORT_RANGE = "must be between 1 and 65535, inclusive"
-_PORT_CHARACTERS = re.compile(r"[-a-z0-9]+")
-_label_faults = lru_cache(maxsize=4096)(names.dns_label)
+_label_faults = lru_cache(maxsize=4096)(names.dns1123_label)
 _qualified = lru_cache(maxsize=4096)(names.qualified_name)
 _value_faults = lru_cache(maxsize=4096)(names.label_value)
 
@@ -37,7 +34,7 @@ def label(path: str, value: str | None) -> Iterator[FieldError]:
 
 def subdomain(path: str, value: str) -> Iterator[FieldError]:
     """A DNS subdomain."""
-    yield from (field.invalid(path, value, text) for text in names.dns_subdomain(value))
+    yield from (field.invalid(path, value, text) for text in names.dns1123_subdomain(value))
 
 
 def qualified(path: str, value: str) -> Iterator[FieldError]:
@@ -97,17 +94,7 @@ def port_number(path: str, value: int | None) -> Iterator[FieldError]:
 
 def port_name(path: str, value: str) -> Iterator[FieldError]:
     """A port's name, after RFC 6335."""
-    if len(value) > 15:
-        yield field.invalid(path, value, "must be no more than 15 characters")
-    if not _PORT_CHARACTERS.fullmatch(value):
-        text = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
-        yield field.invalid(path, value, text)
-    if not any("a" <= character <= "z" for character in value):
-        yield field.invalid(path, value, "must contain at least one letter (a-z)")
-    if "--" in value:
-        yield field.invalid(path, value, "must not contain consecutive hyphens")
-    if value[:1] == "-" or value[-1:] == "-":
-        yield field.invalid(path, value, "must not begin or end with a hyphen")
+    yield from (field.invalid(path, value, text) for text in names.port_name(value))
 
 
 def port(path: str, value: int | str | None) -> Iterator[FieldError]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from apimachinery import field
+from apimachinery import field, names
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
-from apiserver.registry import names, rulewords
+from apiserver.registry import rulewords
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
@@ -75,7 +75,7 @@ def _port_faults(spec: JSON) -> Iterator[FieldError]:
         if not name and len(ports) > 1:
             yield field.required(f"{path}.name")
         elif name:
-            yield from (field.invalid(f"{path}.name", name, text) for text in names.dns_label(name))
+            yield from (field.invalid(f"{path}.name", name, text) for text in names.dns1123_label(name))
             if name in seen:
                 yield field.duplicate(f"{path}.name", name)
             seen.add(name)

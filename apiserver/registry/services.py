@@ -12,11 +12,11 @@ import random
 import uuid
 from collections.abc import Sequence
 
-from apimachinery import errors, field
+from apimachinery import errors, field, names
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.options import Options
-from apiserver.registry import names, servicerules
+from apiserver.registry import servicerules
 from apiserver.registry.servicerules import WITH_NODE_PORTS
 from apiserver.registry.strategy import Context, Strategy
 from apiserver.storage import ExtraOp
@@ -106,7 +106,7 @@ class ServiceStrategy(Strategy):
         return faults
 
     def check_name(self, name: str) -> list[str]:
-        return names.dns_1035_label(name)
+        return names.dns1035_label(name)
 
     async def allocate(self, obj: JSON, old: JSON | None, ctx: Context) -> Sequence[ExtraOp]:
         before = allocations(old["spec"]) if old else set()

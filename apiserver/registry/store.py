@@ -14,13 +14,13 @@ from typing import Final
 
 import orjson
 
-from apimachinery import errors, managedfields, resourceversion, schemas
+from apimachinery import errors, managedfields, names, resourceversion, schemas
 from apimachinery.errors import StatusError
 from apimachinery.field import FieldError, invalid
 from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
 from apiserver.admission import Attributes, Chain
-from apiserver.registry import metadata, names
+from apiserver.registry import metadata
 from apiserver.registry.strategy import Context, Strategy
 from apiserver.storage import Entry, Storage, StorageConflict, StorageExists
 

@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from apimachinery import errors
+from apimachinery import errors, names
 from apimachinery.field import FieldError
 from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
-from apiserver.registry import names
 from apiserver.request import User
 
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ class Strategy:
         """What is wrong with a name, if anything."""
         if self.kind.plural in _PATH_SEGMENT_NAMES:
             return names.path_segment(name)
-        return names.dns_subdomain(name)
+        return names.dns1123_subdomain(name)
 
     def spec_changed(self, obj: JSON, old: JSON) -> bool:
         """Does this write count as a new generation?"""

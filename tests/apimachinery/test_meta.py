@@ -18,8 +18,6 @@ POD = {
 def test_readers_tolerate_absence_and_null() -> None:
     assert meta.key(POD) == "ns/a"
     assert meta.key({"metadata": {"name": "node"}}) == "node"
-    assert meta.split_key("ns/a") == ("ns", "a")
-    assert meta.split_key("node") == ("", "node")
     assert meta.labels(POD) == meta.annotations({}) == {}
     assert not meta.is_deleting(POD)
     assert meta.controller_of(POD) is None

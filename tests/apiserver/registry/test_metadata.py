@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
-from apiserver.registry import metadata, names
+from apimachinery import names
+from apiserver.registry import metadata
 
 
 def faults(value: dict[str, Any], *, namespaced: bool = True) -> list[str]:
-    return [each.message() for each in metadata.validate(value, namespaced=namespaced, check_name=names.dns_subdomain)]
+    return [
+        each.message() for each in metadata.validate(value, namespaced=namespaced, check_name=names.dns1123_subdomain)
+    ]
 
 
 def test_good_metadata_has_no_faults() -> None:
@@ -54,4 +57,4 @@ def test_uids_are_random_uuids() -> None:
 
 def test_generated_names_fit_a_label() -> None:
     made = names.generate("x" * 80)
-    assert len(made) == 63 and names.dns_label(made) == []
+    assert len(made) == 63 and names.dns1123_label(made) == []

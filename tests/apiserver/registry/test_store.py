@@ -182,7 +182,7 @@ async def test_a_generated_name_that_is_taken_is_made_anew(
     store: ResourceStore, storage: LaggingStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = iter(["g-1", "g-1", "g-2", *["g-1"] * GENERATE_ATTEMPTS])
-    monkeypatch.setattr("apiserver.registry.names.generate", lambda base: next(made))
+    monkeypatch.setattr("apimachinery.names.generate", lambda base: next(made))
     names = []
     for _ in range(2):
         body = config_map()
