@@ -181,7 +181,7 @@ class Informer:
 
     def _apply(self, event: WatchEvent) -> None:
         if event.type == "DELETED":
-            self._drop(event.object)
+            self._drop(self._kept(event.object))
         elif event.type != "BOOKMARK":
             self._put(event.object)
         self._progress(event.object["metadata"]["resourceVersion"])
@@ -213,9 +213,9 @@ class Informer:
         self._store.put(kept)
         self._tell_all("on_update", old, kept)
 
-    def _drop(self, obj: JSON) -> None:
-        if self._store.remove(meta.key(obj)) is not None:
-            self._tell_all("on_delete", self._kept(obj))
+    def _drop(self, kept: JSON) -> None:
+        if self._store.remove(meta.key(kept)) is not None:
+            self._tell_all("on_delete", kept)
 
     def _kept(self, obj: JSON) -> JSON:
         """What is stored of an object; items of a list may lack their kind."""

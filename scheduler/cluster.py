@@ -63,6 +63,11 @@ def _image_sizes(status: JSON) -> dict[str, int]:
     return {name: image.get("sizeBytes") or 0 for image in listed for name in image.get("names") or ()}
 
 
+def _counted(pod: PodInfo) -> tuple[Any, ...]:
+    """All that the columns hold of a pod."""
+    return pod.requests, pod.scored, pod.class_key, pod.ports
+
+
 class Cluster:
     """Nodes, the pods on them, and the columns that filters and scores read."""
 
@@ -150,9 +155,13 @@ class Cluster:
     # Pods
 
     def add_pod(self, pod: PodInfo, node: str) -> None:
-        """Counts `pod` on `node`; a pod that is counted there already is replaced."""
+        """Counts `pod` on `node`; a pod that is counted already is replaced."""
+        row, before = self._row(node), self.pods.get(pod.uid)
+        if before is not None and self._where[pod.uid] == row and _counted(before) == _counted(pod):
+            self.pods[pod.uid] = pod
+            return
         self.remove_pod(pod.uid)
-        row = self._row(node)
+        row = self._row(node)  # which may have been released with the pod
         self._count(row, pod, 1)
         self.pods[pod.uid] = pod
         self._where[pod.uid] = row

@@ -1,15 +1,18 @@
 """What scheduling reads of a pod, worked out once when the pod is first seen.
 
-Everything that a filter or a score looks at is here, so that a plugin never walks the object. `signature` names pods
-that are alike in everything the node-only filters read: such pods share one evaluation of those filters. `class_key`
-names pods that are alike to the selectors of others: same namespace, labels and pod (anti-)affinity.
+Everything that a filter or a score looks at is here, so that a plugin never walks the object, and the object needn't be
+kept. Pods of one controller differ in little: what is worked out of the rest is made once and shared by all of them.
+`signature` names pods that are alike in everything the node-only filters read: such pods share one evaluation of those
+filters. `class_key` names pods that are alike to the selectors of others: same namespace, labels and pod
+(anti-)affinity.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from sys import intern
 
 import orjson
 
@@ -21,6 +24,13 @@ from apimachinery.volumes import claims_of
 CPU, MEMORY, EPHEMERAL, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 # What a container that requests nothing is taken to use when nodes are scored (upstream's non-zero defaults).
 UNREQUESTED_CPU_MILLI, UNREQUESTED_MEMORY_BYTES = 100, 200 * 1024 * 1024
+# What is read of a spec and of its containers, beside the node and the claims.
+_SPEC = (
+    "affinity", "nodeSelector", "overhead", "priority", "resources", "schedulerName", "schedulingGates", "tolerations",
+    "topologySpreadConstraints",
+)  # fmt: skip
+_CONTAINER = ("image", "ports", "resources", "restartPolicy")
+_TEMPLATES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,39 +72,55 @@ def _scored(spec: JSON, requests: Mapping[str, int]) -> tuple[int, int]:
 
 def pod_info(pod: JSON) -> PodInfo:
     """Reads `pod` (a Pod as on the wire)."""
-    spec: dict[str, Any] = pod["spec"]
+    metadata, spec = pod["metadata"], pod["spec"]
+    read: JSON = {name: spec[name] for name in _SPEC if name in spec}
+    for name in ("containers", "initContainers"):
+        if listed := spec.get(name):
+            read[name] = [{key: one[key] for key in _CONTAINER if key in one} for one in listed]
+    return replace(
+        _template(orjson.dumps([meta.namespace(pod), metadata.get("labels"), read])),
+        key=meta.key(pod),
+        uid=meta.uid(pod),
+        created=intern(metadata.get("creationTimestamp") or ""),
+        node=intern(spec.get("nodeName") or ""),
+        claims=claims_of(pod) if spec.get("volumes") else (),
+    )
+
+
+@lru_cache(maxsize=_TEMPLATES)
+def _template(document: bytes) -> PodInfo:
+    """What pods of one namespace, with these labels and this of their spec, have in common."""
+    namespace, labels, spec = orjson.loads(document)
     requests = effective_requests(spec)
     affinity = spec.get("affinity") or {}
     node_affinity = affinity.get("nodeAffinity") or {}
     required = node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    terms = tuple(required.get("nodeSelectorTerms") or ()) if required else None
-    ports = host_ports(spec.get("containers") or ())
     tolerations = tuple(spec.get("tolerations") or ())
     selector = spec.get("nodeSelector") or {}
     return PodInfo(
-        key=meta.key(pod),
-        uid=meta.uid(pod),
-        namespace=meta.namespace(pod),
+        key="",
+        uid="",
+        namespace=intern(namespace),
         priority=spec.get("priority") or 0,
-        created=pod["metadata"].get("creationTimestamp") or "",
+        created="",
         scheduler=spec.get("schedulerName") or "default-scheduler",
-        node=spec.get("nodeName") or "",
+        node="",
         requests={**requests, PODS: 1},
         scored=_scored(spec, requests),
         node_selector=selector,
-        required_terms=terms,
+        required_terms=tuple(required.get("nodeSelectorTerms") or ()) if required else None,
         preferred_terms=tuple(node_affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()),
         tolerations=tolerations,
-        ports=ports,
+        ports=host_ports(spec.get("containers") or ()),
         gates=tuple(gate["name"] for gate in spec.get("schedulingGates") or ()),
         images=tuple(container.get("image") or "" for container in spec.get("containers") or ()),
-        labels=meta.labels(pod),
+        labels=labels or {},
         affinity=affinity,
         spread=tuple(spec.get("topologySpreadConstraints") or ()),
-        claims=claims_of(pod) if spec.get("volumes") else (),
+        claims=(),
         signature=orjson.dumps([selector, node_affinity, tolerations], option=orjson.OPT_SORT_KEYS),
         class_key=orjson.dumps(
-            [meta.namespace(pod), meta.labels(pod), affinity.get("podAffinity"), affinity.get("podAntiAffinity")],
+            [namespace, labels or {}, affinity.get("podAffinity"), affinity.get("podAntiAffinity")],
             option=orjson.OPT_SORT_KEYS,
         ),
     )

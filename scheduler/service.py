@@ -35,8 +35,9 @@ from scheduler.volumes import BindingFailed, Plan, assume, carry_out, give_up
 log = logging.getLogger(__name__)
 BINDINGS_IN_FLIGHT = 64
 _UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
-_METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp", "deletionTimestamp", "resourceVersion")
-_CONTAINER = ("image", "resources", "ports", "restartPolicy")
+_METADATA = ("name", "namespace", "uid", "deletionTimestamp", "resourceVersion")
+_NOT_SCHEDULED = ("PodScheduled", "False")
+_INFO = "info"
 UNSCHEDULABLE, ERROR, SCHEDULED = "unschedulable", "error", "scheduled"
 
 ATTEMPTS = METRICS.counter(
@@ -50,27 +51,16 @@ ALGORITHM_SECONDS = METRICS.histogram(
 )
 
 
-def slimmed(pod: JSON) -> JSON:
-    """A pod without what scheduling never reads: thousands of them are kept."""
-    metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
-    containers = {
-        name: [{key: one[key] for key in _CONTAINER if key in one} for one in spec[name]]
-        for name in ("containers", "initContainers")
-        if spec.get(name)
-    }
+def kept(pod: JSON) -> JSON:
+    """What the informer keeps of a pod, of thousands: what events, conditions and bindings name, and its PodInfo."""
+    metadata, conditions = pod["metadata"], (pod.get("status") or {}).get("conditions") or ()
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {name: metadata[name] for name in _METADATA if name in metadata},
-        "spec": {name: value for name, value in spec.items() if name != "volumes"} | containers | _claims(spec),
-        "status": {"conditions": [one for one in status.get("conditions") or () if one["type"] == "PodScheduled"]},
+        "status": {"conditions": [one for one in conditions if (one["type"], one["status"]) == _NOT_SCHEDULED]},
+        _INFO: pod_info(pod),
     }
-
-
-def _claims(spec: JSON) -> JSON:
-    """The volumes that are claims; most pods have none."""
-    claims = [each for each in spec.get("volumes") or () if "persistentVolumeClaim" in each or "ephemeral" in each]
-    return {"volumes": claims} if claims else {}
 
 
 class Scheduler(Collector):
@@ -125,7 +115,7 @@ class Scheduler(Collector):
         self._keep(informers, kinds.PERSISTENT_VOLUME_CLAIM, state.claims)
         self._keep(informers, kinds.PERSISTENT_VOLUME, state.volumes)
         self._keep(informers, kinds.STORAGE_CLASS, state.classes)
-        pods = informers.informer(kinds.POD, field_selector=_UNFINISHED, transform=slimmed)
+        pods = informers.informer(kinds.POD, field_selector=_UNFINISHED, transform=kept)
         pods.add_handler(on_add=self._pod, on_update=lambda _, pod: self._pod(pod), on_delete=self._pod_gone)
 
     def _keep(self, informers: InformerFactory, kind: Kind, kept: dict[str, JSON]) -> None:
@@ -156,7 +146,7 @@ class Scheduler(Collector):
         self.cluster.namespaces[meta.name(namespace)] = meta.labels(namespace)
 
     def _pod(self, pod: JSON) -> None:
-        info = pod_info(pod)
+        info: PodInfo = pod[_INFO]
         if info.node:
             self._objects.pop(info.key, None)
             self.queue.delete(info.key)

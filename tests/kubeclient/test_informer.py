@@ -84,6 +84,20 @@ async def test_lists_again_when_history_is_gone_and_tells_deletions(api, factory
     assert heard.events.empty(), "what stayed the same is not told again"
 
 
+async def test_what_is_kept_is_told_as_gone_and_not_transformed_again(api, factory):
+    await api.put(f"{BASE}/goes", config_map("goes"))
+    informer = factory.informer(
+        kinds.CONFIG_MAP, transform=lambda obj: {"metadata": obj["metadata"], "of": obj["kind"]}
+    )
+    gone = asyncio.Queue[dict]()
+    informer.add_handler(on_delete=gone.put_nowait)
+    await factory.wait_synced()
+    api.objects.pop(f"{BASE}/goes")
+    await api.break_watches(forget=True)
+    async with asyncio.timeout(5):
+        assert (await gone.get())["of"] == "ConfigMap"
+
+
 async def test_an_object_made_again_is_a_deletion_and_an_addition(api, factory):
     await api.put(f"{BASE}/a", config_map("a", uid="one"))
     heard = Heard(factory.informer(kinds.CONFIG_MAP))

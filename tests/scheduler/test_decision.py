@@ -178,3 +178,20 @@ def test_nodes_that_hold_the_image_are_preferred_until_they_drop_it():
     assert decided(cluster, pod()).node == "b"
     cluster.set_node(node("b"))
     assert cluster.images == {}
+
+
+def test_pods_of_one_controller_share_what_is_equal():
+    template = {"tolerations": [GPU], "affinity": {"podAffinity": {}}, "labels": {"app": "web"}}
+    one, other = (pod_info(pod(name, nodeName=node, **template)) for name, node in (("p", ""), ("q", "b")))
+    assert (one.key, one.node, other.key, other.node) == ("default/p", "", "default/q", "b")
+    for field in ("labels", "requests", "tolerations", "affinity", "signature", "class_key"):
+        assert getattr(one, field) is getattr(other, field)
+
+
+def test_a_pod_confirmed_where_it_was_assumed_is_counted_once():
+    cluster = cluster_of(node("a"), running=[(pod("p", cpu="3"), "a")])
+    cluster.add_pod(pod_info(pod("p", cpu="3", nodeName="a")), "a")
+    assert cluster.pods["p"].node == "a"
+    assert decided(cluster, pod(cpu="1")).node == "a"
+    cluster.add_pod(pod_info(pod("p", cpu="4", nodeName="a")), "a")  # resized
+    assert decided(cluster, pod(cpu="1")).node is None
