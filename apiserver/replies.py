@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from itertools import chain
 from typing import Final
 
 import orjson
@@ -116,8 +117,7 @@ class Reply:
         elif length <= _AT_ONCE_BYTES:
             transport.write(b"".join((lines, *_made(body))))
         else:
-            transport.write(lines)
-            await _write_slices(request, transport, _made(body))
+            await _write_slices(request, transport, chain((lines,), _made(body)))
 
     async def write_eof(self) -> None:
         """Nothing is left to write."""
@@ -130,7 +130,7 @@ def _made(body: bytes | Pieces) -> Iterable[bytes]:
 async def _write_slices(request: web.BaseRequest, transport: asyncio.Transport, pieces: Iterable[bytes]) -> None:
     """Bounded memory for large answers: no more than a slice is written before what went before is on its way."""
     waiting = 0
-    for piece in pieces:
+    for piece in _together(pieces):
         for start in range(0, len(piece), SLICE_BYTES):
             part = piece if len(piece) <= SLICE_BYTES else memoryview(piece)[start : start + SLICE_BYTES]
             transport.write(part)
@@ -139,6 +139,19 @@ async def _write_slices(request: web.BaseRequest, transport: asyncio.Transport, 
                 await request.protocol._drain_helper()
                 waiting = 0
     await request.protocol._drain_helper()
+
+
+def _together(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """What is small joined with what follows it: every write costs a TLS record and more."""
+    small: list[bytes] = []
+    length = 0
+    for piece in pieces:
+        small.append(piece)
+        length += len(piece)
+        if length >= _AT_ONCE_BYTES:
+            yield b"".join(small)
+            small, length = [], 0
+    yield b"".join(small)
 
 
 def _compressed(body: bytes | Pieces) -> bytes:

@@ -38,7 +38,7 @@ def measure(name: str, peer: Path | None, options: argparse.Namespace) -> None:
     """Runs the loader against one server with its scheduler, and prints what it says."""
     with tempfile.TemporaryDirectory() as temporary, servers.running(name, peer and peer / "kube-apiserver") as server:
         config = kubeconfig(server.url, Path(temporary) / "kubeconfig")
-        command = [sys.executable, "-P", "-m", "scheduler", f"--kubeconfig={config}", "--leader-elect=false",
+        command = [servers.python(), "-P", "-m", "scheduler", f"--kubeconfig={config}", "--leader-elect=false",
                    "--secure-port=0"]  # fmt: skip
         if peer:
             command = [str(peer / "kube-scheduler"), f"--kubeconfig={config}", "--leader-elect=false", "--port=0",

@@ -9,16 +9,19 @@ import socket
 import ssl
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "admintoken"
 START_SECONDS = 60.0
+NODES_PYTHON = "/usr/bin/python3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,24 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@cache
+def python() -> str:
+    """The Python that our services run on: that of a node, Debian's, if this one's packages are for it too.
+
+    One that is built without profiles, as pyenv's are, takes a fifth more CPU for the same requests.
+    """
+    ask = [NODES_PYTHON, "-c", "import sys; print(*sys.version_info[:2])"]
+    try:
+        version = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        return sys.executable
+    return NODES_PYTHON if version == [str(part) for part in sys.version_info[:2]] else sys.executable
+
+
 def ours(etcd: str, port: int, directory: Path) -> list[str]:
     """The command of our server: RBAC, default admission and managed fields on."""
     return [
-        sys.executable, "-P", "-m", "apiserver", f"--etcd-servers={etcd}", f"--secure-port={port}",
+        python(), "-P", "-m", "apiserver", f"--etcd-servers={etcd}", f"--secure-port={port}",
         "--bind-address=127.0.0.1", f"--cert-dir={directory / 'certs'}", f"--token-auth-file={directory / 'tokens'}",
         "--authorization-mode=Node,RBAC", "--disable-admission-plugins=ServiceAccount",
     ]  # fmt: skip
@@ -71,7 +88,7 @@ def peer(binary: Path, etcd: str, port: int, directory: Path) -> list[str]:
 def process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process whose output goes to `log`, ended with the block."""
     with log.open("wb") as output:
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}"}
         started = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=log.parent)
     try:
         yield started

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -18,14 +19,15 @@ from apimachinery.meta import JSON
 from apiserver.endpoints import tables
 from apiserver.endpoints.negotiation import PLAIN, Representation
 from apiserver.replies import Pieces, Reply
+from apiserver.storage import Entry, Page, WatchEvent
 
 if TYPE_CHECKING:
     from apiserver.resources import Resource
-    from apiserver.storage import Entry, WatchEvent
 
-Encode = Callable[["WatchEvent"], bytes]
-GROUP = 64  # objects made into one piece of a list
-_TAIL = b"]}"
+Encode = Callable[[WatchEvent], bytes]
+GROUP: Final = 64  # objects made into one piece of a list
+JOINED_SECONDS: Final = 1.0
+_TAIL: Final = b"]}"
 
 
 def convert(resource: Resource, obj: JSON) -> JSON:
@@ -76,24 +78,37 @@ async def collection(resource: Resource, entries: Sequence[Entry], list_metadata
     """A list. What has to be made of parsed objects is made a few at a time, and others run in between."""
     head, show = _list_form(resource, list_metadata, shape)
     if show is None:
-        items = [entry.body for entry in entries]
-    else:
-        items = []
-        for start in range(0, len(entries), GROUP):
-            if start:
-                await asyncio.sleep(0)
-            items += [show(entry) for entry in entries[start : start + GROUP]]
+        return Reply(_plain(head, entries), content_type=shape.content_type)
+    items = []
+    for start in range(0, len(entries), GROUP):
+        if start:
+            await asyncio.sleep(0)
+        items += [show(entry) for entry in entries[start : start + GROUP]]
+    return Reply(_document(head, items), content_type=shape.content_type)
+
+
+def _plain(head: bytes, entries: Sequence[Entry]) -> Pieces:
+    """The stored bytes. What is asked for again and again is kept joined for a moment: a herd of informers."""
+    if not isinstance(entries, Page) or not entries.shared:
+        return _document(head, [entry.body for entry in entries])
+    if entries.joined is None:
+        entries.joined = list(_joined([entry.body for entry in entries]))
+        asyncio.get_running_loop().call_later(JOINED_SECONDS, entries.forget)
+    groups = entries.joined
+    return Pieces(len(head) + sum(map(len, groups)), lambda: (head, *groups))
+
+
+def _document(head: bytes, items: list[bytes]) -> Pieces:
     length = len(head) + sum(map(len, items)) + max(0, len(items) - 1) + len(_TAIL)
-    return Reply(Pieces(length, lambda: _pieces(head, items)), content_type=shape.content_type)
+    return Pieces(length, lambda: chain((head,), _joined(items)))
 
 
-def _pieces(head: bytes, items: list[bytes]) -> Iterator[bytes]:
-    """The document, some objects at a time, joined only when it is their turn to be written."""
-    yield head
+def _joined(items: list[bytes]) -> Iterator[bytes]:
+    """All that follows the head, some objects at a time, joined only when it is their turn to be written."""
+    items = [*items[:-1], items[-1] + _TAIL] if items else [_TAIL]
     for start in range(0, len(items), GROUP):
         group = items[start : start + GROUP]
         yield b",".join([b"", *group] if start else group)
-    yield _TAIL
 
 
 def _list_form(

@@ -1,6 +1,6 @@
 """Objects in etcd, behind a watch cache: see `storage` for the whole, docs/storage.md for the rules."""
 
-from apiserver.storage.cache import Limits
+from apiserver.storage.cache import Limits, Page
 from apiserver.storage.errors import StorageConflict, StorageError, StorageExists
 from apiserver.storage.events import ADDED, BOOKMARK, DELETED, MODIFIED, WatchEvent
 from apiserver.storage.group import ExtraOp
@@ -18,6 +18,7 @@ __all__ = [
     "ExtraOp",
     "Limits",
     "ListResult",
+    "Page",
     "Storage",
     "StorageConflict",
     "StorageError",

@@ -15,6 +15,7 @@ from apimachinery.labels import Selector
 from apiserver.storage.events import Matches, Ring, WatchEvent
 from apiserver.storage.value import REGISTRY, Entry, Extractor, extractor
 
+PAGES: Final = 8  # of one kind, that are remembered until one of its objects changes
 INDEXED_FIELDS: Final = ("spec.nodeName", "involvedObject.uid", "involvedObject.name")
 _AFTER_SLASH: Final = chr(ord("/") + 1)
 
@@ -43,6 +44,22 @@ def matcher(labels: Selector | None, fields: FieldSelector | None) -> Matches | 
     return lambda entry: by_labels.matches(entry.labels) and by_fields.matches(entry.fields)
 
 
+class Page(list[Entry]):
+    """Objects of a list in order, shared by all that ask for the same between two changes of the kind."""
+
+    __slots__ = ("joined", "left", "shared")
+
+    def __init__(self, entries: Iterable[Entry], left: int) -> None:
+        super().__init__(entries)
+        self.left = left  # objects that come after these
+        self.shared = False  # it has been asked for again
+        self.joined: list[bytes] | None = None  # its objects for the wire, some at a time, for as long as that is kept
+
+    def forget(self) -> None:
+        """Give back what `joined` takes, which is as much as the objects themselves."""
+        self.joined = None
+
+
 class KindStore:
     """The objects under one prefix. `last_version` is that of the latest change to any of them."""
 
@@ -55,6 +72,7 @@ class KindStore:
         self.ring = Ring(floor, max_events=limits.ring_events, max_bytes=limits.ring_bytes)
         self._keys: list[str] = []  # sorted
         self._index: dict[tuple[str, str], set[str]] = {}  # (label, value) and ("\0field", value) -> keys
+        self._pages: dict[tuple[str, str, int], Page] = {}  # by scope, start and limit; what is here now
 
     def serve(self, kind: Kind) -> None:
         """Read the selectable fields of this kind too: of what is here already, and of what comes."""
@@ -81,6 +99,7 @@ class KindStore:
             for term in _terms(entry):
                 self._index.setdefault(term, set()).add(key)
         self.entries[key] = entry
+        self._pages.clear()
         return previous
 
     def remove(self, key: str) -> Entry | None:
@@ -89,6 +108,7 @@ class KindStore:
         if previous is not None:
             del self._keys[bisect_left(self._keys, key)]
             self._unindex(previous)
+            self._pages.clear()
         return previous
 
     def record(self, event: WatchEvent) -> None:
@@ -98,7 +118,7 @@ class KindStore:
 
     def replace(self, entries: Iterable[Entry], floor: int) -> None:
         """Start anew from what a list read at version `floor`."""
-        self.entries, self._keys, self._index = {}, [], {}
+        self.entries, self._keys, self._index, self._pages = {}, [], {}, {}
         for entry in entries:
             self.put(entry)
         self.last_version = floor
@@ -117,8 +137,26 @@ class KindStore:
 
     def range(self, scope: str, start: str = "") -> list[str]:
         """The keys with a prefix, from `start` on, in order."""
-        end = scope[:-1] + _AFTER_SLASH
-        return self._keys[bisect_left(self._keys, max(scope, start)) : bisect_left(self._keys, end)]
+        first, end = self._bounds(scope, start)
+        return self._keys[first:end]
+
+    def _bounds(self, scope: str, start: str) -> tuple[int, int]:
+        return bisect_left(self._keys, max(scope, start)), bisect_left(self._keys, scope[:-1] + _AFTER_SLASH)
+
+    def page(self, scope: str, start: str = "", limit: int = 0) -> Page:
+        """The objects with a prefix, from `start` on, in order; at most `limit`, 0 for all."""
+        asked = (scope, start, limit)
+        page = self._pages.get(asked)
+        if page is not None:
+            page.shared = True
+            return page
+        first, end = self._bounds(scope, start)
+        last = min(first + limit, end) if limit else end
+        page = Page(map(self.entries.__getitem__, self._keys[first:last]), end - last)
+        if len(self._pages) >= PAGES:
+            del self._pages[next(iter(self._pages))]
+        self._pages[asked] = page
+        return page
 
     def candidates(
         self, scope: str, labels: Selector | None, fields: FieldSelector | None, *, start: str = ""
@@ -137,7 +175,7 @@ class KindStore:
     def at(self, version: int, scope: str, *, start: str = "") -> list[Entry] | None:
         """What was in scope, in order, at a version no newer than this cache; None if the ring doesn't reach back."""
         if version >= self.last_version:
-            return [self.entries[key] for key in self.range(scope, start)]
+            return self.page(scope, start)
         if not self.ring.covers(version):
             return None
         before: dict[str, Entry | None] = {}

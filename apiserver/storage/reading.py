@@ -39,7 +39,7 @@ class ListResult:
     """`continue_token` is "" on the last page; `remaining` is None where it isn't known."""
 
     version: int
-    entries: list[Entry]
+    entries: Sequence[Entry]
     continue_token: str = ""
     remaining: int | None = None
 
@@ -58,25 +58,22 @@ class Query:
 
     def whole(self, version: int, entries: Sequence[Entry]) -> ListResult:
         """A list without a next page."""
-        found = entries if self.matches is None else [entry for entry in entries if self.matches(entry)]
-        return ListResult(version, list(found))
+        return ListResult(version, [entry for entry in entries if self.matches is None or self.matches(entry)])
 
     def page(self, version: int, entries: Sequence[Entry]) -> ListResult:
         """The first page of what is left, in order."""
         if not self.limit:
             return self.whole(version, entries)
-        if self.matches is None:
-            page, left = list(entries[: self.limit]), len(entries) - self.limit
-            return self.first(version, page, remaining=left) if left > 0 else ListResult(version, page)
         found: list[Entry] = []
-        for entry in entries:
-            if self.matches(entry):
+        for index, entry in enumerate(entries):
+            if self.matches is None or self.matches(entry):
                 if len(found) == self.limit:
-                    return self.first(version, found, remaining=None)
+                    left = len(entries) - index if self.matches is None else None
+                    return self.first(version, found, remaining=left)
                 found.append(entry)
         return ListResult(version, found)
 
-    def first(self, version: int, page: list[Entry], *, remaining: int | None) -> ListResult:
+    def first(self, version: int, page: Sequence[Entry], *, remaining: int | None) -> ListResult:
         """A page that is followed by others."""
         token = paging.Continue(version, page[-1].key[len(self.scope) :] + "\0").token()
         return ListResult(version, page, token, remaining)
@@ -129,12 +126,15 @@ class Lister:
             raise too_large(version, encode(self._progress.applied, LAST_PLACE))
 
     def _current(self, query: Query, *, limited: bool) -> ListResult:
-        version = encode(self._progress.applied, LAST_PLACE)
+        return self._cached(query, encode(self._progress.applied, LAST_PLACE), limited=limited)
+
+    def _cached(self, query: Query, version: int, *, limited: bool) -> ListResult:
+        """What is in the cache, which is what was at that version too."""
         store = query.store
+        if query.matches is None:
+            page = store.page(query.scope, query.start, query.limit if limited else 0)
+            return query.first(version, page, remaining=page.left) if page.left else ListResult(version, page)
         keys = store.candidates(query.scope, query.labels, query.fields, start=query.start)
-        if limited and query.matches is None and 0 < query.limit < len(keys):
-            page = [store.entries[key] for key in keys[: query.limit]]
-            return query.first(version, page, remaining=len(keys) - query.limit)
         entries = [store.entries[key] for key in keys]
         return query.page(version, entries) if limited else query.whole(version, entries)
 
@@ -154,6 +154,8 @@ class Lister:
     async def _exact(self, query: Query, version: int) -> ListResult:
         revision, place = decode(version)
         if revision <= self._progress.applied:
+            if version >= query.store.last_version:
+                return self._cached(query, version, limited=place == LAST_PLACE)
             entries = query.store.at(version, query.scope, start=query.start)
             if entries is not None:
                 return query.page(version, entries) if place == LAST_PLACE else query.whole(version, entries)

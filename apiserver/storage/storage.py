@@ -206,7 +206,7 @@ class Storage:
     def cached(self, kind: Kind, *, namespace: str | None = None) -> Iterable[Entry]:
         """The objects as the cache has them, in order."""
         store = self._stores.of(kind)
-        return [store.entries[key] for key in store.range(store.scope(namespace or ""))]
+        return store.page(store.scope(namespace or ""))
 
     def lookup(self, key: str) -> Entry | None:
         """One object as the cache has it."""
@@ -307,7 +307,7 @@ class Storage:
         self, store: KindStore, watcher: Watcher, namespace: str, *, marked: bool
     ) -> AsyncIterator[Batch]:
         """The objects as ADDED events. Changes from then on gather in the watcher's buffer meanwhile."""
-        entries = [store.entries[key] for key in store.range(store.scope(namespace))]
+        entries = store.page(store.scope(namespace))
         watcher.after = self.applied_version
         self._join(store, watcher)
         events = (watcher.selects(entry) for entry in entries)

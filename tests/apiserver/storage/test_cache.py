@@ -66,6 +66,26 @@ def test_a_store_lists_what_was_there_at_any_version(changes: Any, asked: int, n
         assert [each.key for each in candidates if matches(each)] == [each.key for each in everything if matches(each)]
 
 
+@given(changes, st.sampled_from(["", "a", "b", "c"]), st.integers(0, 3))
+def test_pages_are_what_is_there_now_and_shared_until_it_changes(changes: Any, namespace: str, limit: int) -> None:
+    store = Stores(Limits()).of(kinds.POD)
+    scope = store.scope(namespace)
+    for version, (key, app, node) in enumerate(changes, 1):
+        apply(store, key, version, app, node)
+        wanted = [store.entries[each] for each in sorted(store.entries) if each.startswith(scope)]
+        found: list[Entry] = []
+        start = ""
+        while True:
+            page = store.page(scope, start, limit)
+            assert store.page(scope, start, limit) is page
+            found += page
+            assert page.left == len(wanted) - len(found)
+            if not page.left:
+                break
+            start = page[-1].key + "\0"
+        assert found == wanted
+
+
 def test_a_ring_that_does_not_reach_back_says_so() -> None:
     store = Stores(Limits(ring_events=2)).of(kinds.POD)
     for version in range(1, 6):
