@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 import yaml
 
-from apimachinery import meta
+from apimachinery import meta, yamls
 from apimachinery.errors import StatusError
 from apimachinery.kinds import Kind
 from minikubectl.cli import cli
@@ -56,11 +56,11 @@ async def edit(session: Session, resources: tuple[str, ...], **flags: Any) -> in
                 return before, ""
             text = edited
             try:
-                after = yaml.safe_load(edited)
+                after = yamls.load(edited)
                 if not isinstance(after, dict) or meta.name(after) != meta.name(before):
                     raise Failed("at least one of apiVersion, kind and name was changed")
                 return await send(session, kind, before, after, sending, strict=True), "edited"
-            except (StatusError, Failed, yaml.YAMLError) as error:
+            except (StatusError, Failed, yaml.YAMLError, ValueError) as error:
                 reason = describe_error(error)
         raise Failed(reason)
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
 import yaml
+
+from apimachinery import yamls
 
 JSON = dict[str, Any]
 
@@ -47,13 +48,8 @@ class Manifest:
         return Problem(self.source, self.document, field, text)
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as the API reads it: times stay text, and a key given twice is an error."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":value"))]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+class _Loader(yamls.Loader):
+    """A key given twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -113,7 +109,7 @@ def _documents(source: str, text: str, problems: list[Problem]) -> Iterator[tupl
             )
         else:
             try:
-                document = yaml.load(part, Loader=_Loader)
+                document = yamls.load(part, _Loader)
                 if document is not None:
                     yield number, document
             except yaml.YAMLError as error:
@@ -147,11 +143,6 @@ def _objects(manifest: Manifest, problems: list[Problem]) -> Iterator[Manifest]:
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
         problems.append(manifest.problem("metadata.name", f"Required value: every {obj['kind']} needs a name"))
-        return
-    try:
-        orjson.dumps(obj)
-    except TypeError as error:
-        problems.append(manifest.problem("", f"can't be written as JSON: {error}"))
         return
     yield manifest
 

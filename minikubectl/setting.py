@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 import yaml
 
-from apimachinery import meta
+from apimachinery import meta, yamls
 from apimachinery.kinds import KINDS, Kind
 from apimachinery.patch import json_patch, merge_patch
 from apimachinery.strategic import strategic_merge_patch
@@ -52,8 +52,8 @@ async def patch(
     if bool(patch) == bool(patch_file):
         raise Failed("must specify --patch or --patch-file containing the contents of the patch")
     try:
-        body = yaml.safe_load(Path(patch_file).read_text() if patch_file else patch)
-    except yaml.YAMLError as error:
+        body = yamls.load(Path(patch_file).read_text() if patch_file else patch)
+    except (yaml.YAMLError, ValueError) as error:
         raise Failed(f'unable to parse "{patch or patch_file}": {error}') from error
     sending = Sending.taken(flags)
 

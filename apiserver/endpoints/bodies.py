@@ -17,7 +17,7 @@ import yaml
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from apimachinery import errors, kinds, protobuf, schemas
+from apimachinery import errors, kinds, protobuf, schemas, yamls
 from apimachinery.kinds import GVK
 from apimachinery.meta import JSON
 from apiserver.registry.strategy import Context
@@ -33,16 +33,6 @@ JSON_NAMES: Final[dict[type, str]] = {
 }  # fmt: skip
 _VALIDATIONS: Final = ("Ignore", "Warn", "Strict")
 _ALIAS = re.compile(rb"(?<=[\s\[{,:-])\*\w")
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML whose scalars are JSON's: a date stays text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 async def read(call: Call) -> bytes:
@@ -103,9 +93,8 @@ def _from_yaml(raw: bytes) -> Any:
     if len(_ALIAS.findall(raw)) > YAML_ALIASES:
         raise errors.BadRequest("error converting YAML to JSON: yaml: document contains excessive aliasing")
     try:
-        # round trip: text keys only, and no object twice in the tree
-        return orjson.loads(orjson.dumps(yaml.load(raw, _Loader), option=orjson.OPT_NON_STR_KEYS))
-    except (yaml.YAMLError, orjson.JSONEncodeError, ValueError, RecursionError) as error:
+        return yamls.load(raw)
+    except (yaml.YAMLError, ValueError) as error:
         raise errors.BadRequest(f"error converting YAML to JSON: yaml: {error}") from error
 
 
