@@ -8,6 +8,7 @@ on disk: after a restart the informers tell it all again.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import time
@@ -87,6 +88,10 @@ class Scheduler(Collector):
             if checks:
                 checks.add("informer-sync", lambda: None, endpoints=("healthz", "readyz"))
             log.info("caches are in sync: %d nodes, %d pods", self.cluster.node_count, len(self.cluster.pods))
+            # what is known now stays: collections need not look at it again, nor often at what comes
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(10_000, 20, 50)
             while True:
                 pending = await self.queue.pop()
                 await self._room.acquire()
