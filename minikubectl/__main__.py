@@ -6,9 +6,9 @@ from typing import Final
 from minikubectl.cli import cli
 
 COMMANDS: Final = (
-    *("getting", "describing", "applying", "diffing", "creating", "editing", "deleting", "scaling", "rollouts"),
-    *("labelling", "setting", "nodes", "why", "waiting", "logs", "executing", "forwarding", "copying", "debugging"),
-    *("observing", "explaining", "discovering", "configuring", "shells"),
+    *("getting", "describing", "applying", "diffing", "creating", "replacing", "editing", "deleting", "scaling"),
+    *("rollouts", "labelling", "setting", "nodes", "why", "waiting", "logs", "executing", "forwarding", "copying"),
+    *("debugging", "observing", "explaining", "discovering", "configuring", "shells"),
 )
 
 for _module in COMMANDS:

@@ -123,10 +123,16 @@ def _several(count: int, noun: str) -> str:
 
 
 async def prepare(
-    session: Session, files: tuple[str, ...], *, recursive: bool, checked: bool = True, label_selector: str = ""
+    session: Session,
+    files: tuple[str, ...],
+    *,
+    recursive: bool,
+    checked: bool = True,
+    label_selector: str = "",
+    generated: bool = False,
 ) -> tuple[list[tuple[Kind, Manifest]], list[Problem]]:
     """Every object (that the selector matches) with its kind, and everything that is wrong with any."""
-    manifests, problems = read(files, recursive=recursive)
+    manifests, problems = read(files, recursive=recursive, generated=generated)
     selector = labels.parse(label_selector)
     manifests = [each for each in manifests if selector.matches(meta.labels(each.object))]
     if not manifests and not problems:

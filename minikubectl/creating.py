@@ -72,7 +72,7 @@ async def create(session: Session, files: tuple[str, ...], recursive: bool, save
     """
     if not files:
         raise Failed("must specify one of -f and -k")
-    plan, problems = await prepare(session, files, recursive=recursive)
+    plan, problems = await prepare(session, files, recursive=recursive, generated=True)
     if problems:
         raise Failed("\nerror: ".join(map(str, problems)))
     sending = Sending.taken(flags)

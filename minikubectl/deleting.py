@@ -97,7 +97,7 @@ async def delete(
     if not found and not files and not session.failures:
         click.echo("No resources found", err=True)
     if wait:
-        await _until_gone(session, gone, parse_duration(timeout))
+        await until_gone(session, gone, parse_duration(timeout))
     return session.code
 
 
@@ -138,7 +138,7 @@ async def _named_by_files(session: Session, files: tuple[str, ...], recursive: b
     return [(kind, manifest.object) for kind, manifest in reversed(plan)]
 
 
-async def _until_gone(session: Session, gone: list[tuple[Kind, JSON, str]], timeout_seconds: float) -> None:
+async def until_gone(session: Session, gone: list[tuple[Kind, JSON, str]], timeout_seconds: float) -> None:
     """Until each is away, or another of its name is there."""
     deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
     for kind, obj, uid in gone:

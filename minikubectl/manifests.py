@@ -63,14 +63,19 @@ class _Loader(yamls.Loader):
         return found
 
 
-def read(paths: Sequence[str], *, recursive: bool = False) -> tuple[list[Manifest], list[Problem]]:
-    """Every object in the files, directories and stdin ("-") named, Lists taken apart."""
+def read(
+    paths: Sequence[str], *, recursive: bool = False, generated: bool = False
+) -> tuple[list[Manifest], list[Problem]]:
+    """Every object in the files, directories and stdin ("-") named, Lists taken apart.
+
+    With `generated` an object may leave its name to the server (`generateName`).
+    """
     manifests: list[Manifest] = []
     problems: list[Problem] = []
     for path in paths:
         for source, text in _texts(path, recursive, problems):
             for number, document in _documents(source, text, problems):
-                manifests += _objects(Manifest(source, number, document), problems)
+                manifests += _objects(Manifest(source, number, document), problems, generated)
     if not manifests and not problems:
         problems.append(Problem(", ".join(paths), 0, "", "no objects passed to apply"))
     return manifests, problems
@@ -126,7 +131,7 @@ def _said(error: yaml.YAMLError, first_line: int) -> str:
     return str(error).splitlines()[0]
 
 
-def _objects(manifest: Manifest, problems: list[Problem]) -> Iterator[Manifest]:
+def _objects(manifest: Manifest, problems: list[Problem], generated: bool) -> Iterator[Manifest]:
     """The object itself, or those of a List; only what can be sent at all."""
     obj = manifest.object
     if not isinstance(obj, dict):
@@ -138,10 +143,12 @@ def _objects(manifest: Manifest, problems: list[Problem]) -> Iterator[Manifest]:
             return
     if obj["kind"].endswith("List") and isinstance(obj.get("items"), list):
         for each in obj["items"]:
-            yield from _objects(Manifest(manifest.source, manifest.document, each), problems)
+            yield from _objects(Manifest(manifest.source, manifest.document, each), problems, generated)
         return
     metadata = obj.get("metadata")
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
+    names = metadata if isinstance(metadata, dict) else {}
+    name = names.get("name") or (names.get("generateName") if generated else None)
+    if not isinstance(name, str) or not name:
         problems.append(manifest.problem("metadata.name", f"Required value: every {obj['kind']} needs a name"))
         return
     yield manifest

@@ -226,6 +226,13 @@ def test_create_makes_what_kubectl_makes(same: Script) -> None:
         create token nope
         create -f a.yaml
         create -f a.yaml
+        replace -f a2.yaml
+        get cm a -o jsonpath={.data}
+        replace -f b.yaml
+        replace -f a.yaml --force
+        get cm a -o jsonpath={.data}
+        replace -f a2.yaml --dry-run=server
+        replace
         create
         run p --image=nginx --port=80 --env=A=1 --labels=x=y -o jsonpath='{.spec.containers}{.metadata.labels}'
         run q --image=nginx --expose --port=80

@@ -88,3 +88,13 @@ def test_paths_that_are_not_there(tmp_path: Path) -> None:
 
 def test_times_stay_text(tmp_path: Path) -> None:
     assert problems(tmp_path, GOOD + "data: {a: 2026-01-01}") == []
+
+
+def test_only_what_is_created_may_leave_its_name_to_the_server(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: once-}\n")
+    assert [str(each) for each in read([str(file)])[1]] == [
+        f"{file}, document 1: metadata.name: Required value: every Job needs a name"
+    ]
+    ((manifest,), problems) = read([str(file)], generated=True)
+    assert (manifest.object["metadata"], problems) == ({"generateName": "once-"}, [])
