@@ -45,25 +45,25 @@ async def ready(client: Client) -> str:
     return "" if text.strip() == "ok" else text
 
 
-async def ensure(client: Client, body: JSON) -> None:
-    """Create an object, or make what is there like it (a merge patch).
+async def ensure(client: Client, body: JSON) -> JSON:
+    """Create an object, or make what is there like it (a merge patch); as it then is, it comes back.
 
     Whether a write was made that etcd's leader took along when it left, nobody knows: it is made again.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
+    for _ in range(1, _ATTEMPTS):
         try:
             return await _ensure(client, body)
         except errors.Timeout:
-            if attempt == _ATTEMPTS:
-                raise
+            continue
+    return await _ensure(client, body)
 
 
-async def _ensure(client: Client, body: JSON) -> None:
+async def _ensure(client: Client, body: JSON) -> JSON:
     kind = kinds.by_gvk(meta.gvk(body))
     try:
-        await client.create(kind, body)
+        return await client.create(kind, body)
     except errors.AlreadyExists:
-        await client.patch(kind, meta.name(body), body, namespace=meta.namespace(body) or None)
+        return await client.patch(kind, meta.name(body), body, namespace=meta.namespace(body) or None)
 
 
 async def ensure_all(client: Client, bodies: Iterable[JSON]) -> None:

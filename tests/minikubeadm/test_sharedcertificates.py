@@ -1,9 +1,12 @@
 """What control planes share is sealed before it leaves the first of them."""
 
 import base64
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from apimachinery import errors, meta
 from minikubeadm import sharedcertificates
 from minikubeadm.process import StepFailed
 
@@ -36,3 +39,30 @@ def test_a_missing_file_is_named() -> None:
 def test_what_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="64 hexadecimal digits"):
         sharedcertificates.checked(text)
+
+
+class ForgetfulClient:
+    """Loses its answer to the first creation of every object."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+    async def create(self, kind: Any, body: Any) -> Any:
+        if meta.name(body) in self.kept:
+            raise errors.AlreadyExists("there")
+        self.kept[meta.name(body)] = {**body, "metadata": {**body["metadata"], "uid": f"uid of {meta.name(body)}"}}
+        raise errors.Timeout("etcd did not say whether the write was made")
+
+    async def patch(self, kind: Any, name: str, body: Any, *, namespace: str | None) -> Any:
+        return self.kept[name]
+
+
+async def test_an_answer_that_was_lost_keeps_nothing_from_being_uploaded(tmp_path: Path) -> None:
+    for name, content in FILES.items():
+        (tmp_path / "pki" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pki" / name).write_bytes(content)
+    client: Any = ForgetfulClient()
+    await sharedcertificates.upload(client, sharedcertificates.new_key(), tmp_path)
+    token, certificates = client.kept.values()
+    (owner,) = certificates["metadata"]["ownerReferences"]
+    assert (owner["name"], owner["uid"]) == (meta.name(token), meta.uid(token))
