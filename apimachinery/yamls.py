@@ -50,6 +50,12 @@ for _kind in ("int", "float"):  # !!int "1", too
     Loader.add_constructor(f"{_PLAIN}{_kind}", Loader.construct_number)
 
 
+def is_text(scalar: str) -> bool:
+    """Whether a text, written without quotes, is read as text again."""
+    patterns = Loader.yaml_implicit_resolvers.get(scalar[:1], ())
+    return not any(pattern.match(scalar) for _, pattern in patterns)
+
+
 def load(text: str | bytes, loader: type = Loader) -> Any:
     """The one document of a text, as JSON has it. Raises yaml.YAMLError, and ValueError for what JSON can't say."""
     try:

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import yaml
 
-from apimachinery import meta
+from apimachinery import meta, yamls
 from apimachinery.kinds import Kind
 from minikubectl import jsonpath
 from minikubectl.resources import shown
@@ -17,25 +17,34 @@ from minikubectl.tables import cell_text, grid
 
 JSON = dict[str, Any]
 
+_TEXT: Final = "tag:yaml.org,2002:str"
+
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Texts of several lines stay several lines; what looks like a number or a date gets double quotes."""
+    """Texts of several lines stay several lines; what YAML 1.1 or Go takes for no text gets double quotes."""
+
+    yaml_implicit_resolvers = {
+        first: resolvers
+        for first, resolvers in yaml.SafeDumper.yaml_implicit_resolvers.items()
+        if first not in ("=", "<")  # texts to Go
+    }
 
 
 def _text(dumper: Any, value: str) -> Any:
     style = None
     if "\n" in value and not any(line.endswith(" ") for line in value.split("\n")):
         style = "|"
-    elif dumper.resolve(yaml.ScalarNode, value, (True, False)) != "tag:yaml.org,2002:str":
+    elif not yamls.is_text(value) or dumper.resolve(yaml.ScalarNode, value, (True, False)) != _TEXT:
         style = '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+    return dumper.represent_scalar(_TEXT, value, style=style)
 
 
 _Dumper.add_representer(str, _text)
 
 
 def to_yaml(obj: Any) -> str:
-    return str(yaml.dump(obj, Dumper=_Dumper, default_flow_style=False, width=10**9, allow_unicode=True))
+    text = yaml.dump(obj, Dumper=_Dumper, default_flow_style=False, width=10**9, allow_unicode=True)
+    return str(text).removesuffix("...\n")
 
 
 def to_json(obj: Any) -> str:

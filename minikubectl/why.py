@@ -19,7 +19,7 @@ from minikubectl.placing import Refusal, World, refusals
 from minikubectl.readiness import state_of
 from minikubectl.resources import Target, shown
 from minikubectl.session import Session, command
-from minikubectl.troubles import Trouble, event_troubles, pod_troubles, workload_troubles
+from minikubectl.troubles import Trouble, event_troubles, object_troubles, pod_troubles, workload_troubles
 
 JSON = dict[str, Any]
 
@@ -71,9 +71,8 @@ async def _explain(session: Session, kind: Kind, obj: JSON, *, depth: int) -> bo
         return await _explain_pod(session, name, obj, depth)
     events = await _events(session, obj)
     pods = await _pods_of(session, obj)
-    troubles = (
-        workload_troubles(obj, events, len(pods)) if "template" in (obj.get("spec") or {}) else event_troubles(events)
-    )
+    judge = workload_troubles if "template" in (obj.get("spec") or {}) else object_troubles
+    troubles = judge(obj, events, len(pods))
     unready = [pod for pod in pods if not state_of(pod).done]
     state = state_of(obj)
     if state.done and not troubles and not unready:

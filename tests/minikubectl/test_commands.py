@@ -267,6 +267,14 @@ def test_why_a_pod_has_no_node_is_said_node_by_node(mini: Mini, api_server: APIS
     )
 
 
+def test_why_of_a_service_and_a_node_says_what_they_lack(mini: Mini) -> None:
+    mini("create", "service", "clusterip", "lost", "--tcp=80")
+    ran = mini("why", "svc/lost")
+    assert (ran.code, ran.out.splitlines()[1]) == (1, "  no pod has the labels app=lost")
+    mini("create", "-f", "-", stdin='{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n3"}}')
+    assert mini("why", "node/n3").out.splitlines()[1] == "  it is not ready: its kubelet has never reported"
+
+
 def test_describe_has_fields_and_events(mini: Mini) -> None:
     mini("apply", "-f", "-", stdin=WEB)
     text = mini("describe", "deploy", "we").out

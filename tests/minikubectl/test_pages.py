@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from apimachinery import yamls
 from minikubectl.describing_pods import describe_pod
+from minikubectl.output import to_yaml
 from minikubectl.pages import Page, words
 from minikubectl.readiness import pod_trouble, rollout, state_of
 from minikubectl.tables import Layout, Printer
@@ -160,3 +164,24 @@ def test_the_page_of_a_pod_has_its_containers() -> None:
     for line in ("  c:", "    Image:          i", "    State:          Running", "    Restart Count:  2"):
         assert line in text.splitlines()
     assert "A: b" in text
+
+
+QUOTED = ("y", "No", "on", "true", "~", "", "1", "1e3", "0o17", "1:30", "2001-01-01", ".5", "08", "0x1f", "1_000")
+PLAIN = ("web", "1.2.3.4", "1e", "=", "x:y", "tRue", "http://a/b?c=d")
+
+
+@pytest.mark.parametrize("text", [*QUOTED, *PLAIN])
+def test_texts_are_quoted_where_kubectl_quotes_them(text: str) -> None:
+    assert to_yaml({"a": text}) == (f'a: "{text}"\n' if text in QUOTED else f"a: {text}\n")
+
+
+def test_numbers_booleans_and_null_are_plain() -> None:
+    assert to_yaml({"a": 2, "b": 2.5, "c": True, "d": None}) == "a: 2\nb: 2.5\nc: true\nd: null\n"
+
+
+@given(st.text())
+@example("a\n\n")
+def test_what_is_printed_is_read_back_as_it_was(text: str) -> None:
+    printed = to_yaml({"a": text, text: "b"})
+    assert yamls.load(printed) == {"a": text, text: "b"}
+    assert not printed.endswith("...\n")
