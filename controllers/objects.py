@@ -7,7 +7,7 @@ import orjson
 
 from apimachinery import meta
 from apimachinery.kinds import Kind
-from kubeclient.rest import Client
+from kubeclient.rest import JSON_PATCH, Client
 
 JSON = dict[str, Any]
 FINISHED_PHASES = ("Succeeded", "Failed")
@@ -64,11 +64,15 @@ def orphan_namespace(obj: JSON) -> list[str]:
 async def patch_status(client: Client, kind: Kind, obj: JSON, status: JSON) -> None:
     """Make `status` the object's, if it isn't; a status has one writer, so no version is compared.
 
-    The object's UID goes along: the patch must not hit another object that took over its name.
+    It is replaced whole: `obj` may be a step behind, and what differs from that, merged into what is there, would be a
+    mixture of two states. The object's UID goes along: another one that took over its name isn't to be hit.
     """
-    old = obj.get("status") or {}
-    if status == old:
+    if status == (obj.get("status") or {}):
         return
-    changed = {key: value for key, value in status.items() if value != old.get(key)}
-    body = {"metadata": {"uid": meta.uid(obj)}, "status": {**dict.fromkeys(old.keys() - status.keys()), **changed}}
-    await client.patch(kind, meta.name(obj), body, namespace=meta.namespace(obj), subresource="status")
+    body = [
+        {"op": "test", "path": "/metadata/uid", "value": meta.uid(obj)},
+        {"op": "add", "path": "/status", "value": status},
+    ]
+    await client.patch(
+        kind, meta.name(obj), body, namespace=meta.namespace(obj), subresource="status", content_type=JSON_PATCH
+    )
