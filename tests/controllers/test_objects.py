@@ -28,7 +28,7 @@ def deployment(status, uid="1"):
     ("cached", "live", "wanted"),
     [
         # one step behind in the middle of a rollout: of a mixture, kubectl would say that it is complete
-        ({"replicas": 4, "updatedReplicas": 2}, {"replicas": 3, "updatedReplicas": 2}, {"replicas": 4, "updatedReplicas": 3}),
+        ({"replicas": 4, "updated": 2}, {"replicas": 3, "updated": 2}, {"replicas": 4, "updated": 3}),
         ({"replicas": 1}, {"replicas": 1, "readyReplicas": 1}, {"replicas": 2}),
         ({}, None, {"replicas": 2}),
     ],
