@@ -118,6 +118,8 @@ class Proxy:
         assert self._server is not None
         self._server.close()
         self.cut()
+        for task in self._tasks:  # also those that were just about to connect to etcd, which nothing cuts
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def cut(self) -> None:

@@ -61,6 +61,7 @@ async def test_rule_11_applied_is_the_revision_of_the_last_whole_commit(etcd: Cl
 async def test_rule_12_the_watch_has_its_own_connection_and_comes_back_soon(etcd: Cluster) -> None:
     async with Proxy(etcd.endpoints[0]) as proxy, storage_over([proxy.endpoint]) as storage:
         await create_all(storage, ["a"])
+        await wait_until(lambda: storage._reflector.connected)  # writes don't wait for the watch
         assert proxy.accepted == 2, "one connection for calls, one for the watch"
         await storage.get(key_of("a"))
         watcher = storage.watch(kinds.CONFIG_MAP, version=storage.applied_version)
