@@ -1,11 +1,12 @@
 """Pods leave nodes with NoExecute taints, each when its tolerations run out.
 
-Time counts from when the taint was added (it says so itself) or the pod made, whichever is later: a restart of this
-process prolongs nothing. A taint that goes in time takes the eviction along, since the state is looked at again then.
+Time counts from when this controller saw the pod under a taint, as upstream; where taint and pod say since when that is
+so, a restart of this process prolongs nothing. A taint that goes in time takes the eviction along, since the state is
+looked at again then.
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from apimachinery import errors, kinds, meta
@@ -18,18 +19,25 @@ log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
 WORKERS = 8
+STAMP_PRECISION = timedelta(seconds=1)  # what is stamped 12:00:07 was up to a second later
 
 
-def seconds_left(pod: JSON, taints: list[JSON], *, now: datetime) -> float | None:
-    """Seconds until a pod is to go, at most 0 for at once; None for never."""
+def seconds_left(pod: JSON, taints: list[JSON], *, seen: datetime, now: datetime) -> float | None:
+    """Seconds until a pod is to go, at most 0 for at once; None for never. `seen`: when first under taints."""
     if not taints:
         return None
     tolerated = nodehealth.toleration_seconds(pod, taints)
     if not tolerated:
         return tolerated
-    stamps = [each["timeAdded"] for each in taints if each.get("timeAdded")]
-    began = max([*map(meta.parse_time, stamps), meta.parse_time(pod["metadata"]["creationTimestamp"])])
-    return tolerated - (now - began).total_seconds()
+    return tolerated - (now - _began(pod, taints, seen)).total_seconds()
+
+
+def _began(pod: JSON, taints: list[JSON], seen: datetime) -> datetime:
+    """When pod and taints met, never too early. `kubectl taint` leaves `timeAdded` out."""
+    stamps = [pod["metadata"]["creationTimestamp"], *(each.get("timeAdded") for each in taints)]
+    if not all(stamps):
+        return seen
+    return min(seen, max(map(meta.parse_time, stamps)) + STAMP_PRECISION)
 
 
 class TaintEvictionController:
@@ -40,6 +48,7 @@ class TaintEvictionController:
         self._client = context.client
         self._events = context.events.named("taint-eviction-controller")
         self._queue: WorkQueue[str] = WorkQueue("noexec_taint_pod")
+        self._seen: dict[str, tuple[str, datetime]] = {}  # pods with time left: their UID, and when that began
         self._nodes = context.informers.informer(kinds.NODE)
         self._pods = context.informers.informer(kinds.POD)
         self._pods.add_index("node", lambda pod: [pod["spec"].get("nodeName") or ""])
@@ -76,11 +85,18 @@ class TaintEvictionController:
         return _no_execute(node) if node else []
 
     async def _reconcile(self, key: str) -> float | None:
+        uid, seen = self._seen.pop(key, ("", None))
         pod = self._pods.get(key)
         if pod is None or meta.is_deleting(pod) or objects.is_finished(pod):
             return None
-        left = seconds_left(pod, self._taints(pod), now=self._context.clock())
-        if left is None or left > 0:
+        now = self._context.clock()
+        if seen is None or uid != meta.uid(pod):
+            seen = now
+        left = seconds_left(pod, self._taints(pod), seen=seen, now=now)
+        if left is None:
+            return None
+        if left > 0:
+            self._seen[key] = meta.uid(pod), seen
             return left
         await self._evict(pod)
         return None

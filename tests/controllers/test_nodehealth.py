@@ -1,6 +1,6 @@
 """Nodes: conditions to taints, zones, eviction permits, tolerations."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -84,6 +84,7 @@ def test_permits_are_one_at_once_then_by_rate():
 
 
 NO_EXECUTE = [taint(UNREACHABLE, "NoExecute", timeAdded="2026-01-01T12:00:00Z")]
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +102,24 @@ NO_EXECUTE = [taint(UNREACHABLE, "NoExecute", timeAdded="2026-01-01T12:00:00Z")]
 )
 def test_how_long_a_pod_stays(tolerations, left):
     pod = {"metadata": {"creationTimestamp": "2026-01-01T11:00:00Z"}, "spec": {"tolerations": tolerations}}
-    now = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
-    assert tainteviction.seconds_left(pod, NO_EXECUTE, now=now) == left
-    assert tainteviction.seconds_left(pod, [], now=now) is None
+    now = NOON + timedelta(seconds=10)
+    assert tainteviction.seconds_left(pod, NO_EXECUTE, seen=NOON, now=now) == left
+    assert tainteviction.seconds_left(pod, [], seen=NOON, now=now) is None
 
 
-def test_a_pod_made_after_the_taint_has_its_whole_time():
+@pytest.mark.parametrize(
+    ("added", "created", "seen", "began"),
+    [
+        ("2026-01-01T12:00:00Z", "2026-01-01T11:00:00Z", 0.4, 0.4),  # seen at once
+        ("2026-01-01T12:00:00Z", "2026-01-01T11:00:00Z", 45, 1),  # seen by the next leader: it goes by the stamps
+        ("2026-01-01T12:00:00Z", "2026-01-01T12:00:30Z", 45, 31),  # made under the taint
+        (None, "2026-01-01T11:00:00Z", 45, 45),  # as kubectl taint writes it
+    ],
+)
+def test_a_toleration_begins_when_pod_and_taint_meet(added, created, seen, began):
     tolerations = [{"operator": "Exists", "tolerationSeconds": 60}]
-    pod = {"metadata": {"creationTimestamp": "2026-01-01T12:30:00Z"}, "spec": {"tolerations": tolerations}}
-    assert tainteviction.seconds_left(pod, NO_EXECUTE, now=datetime(2026, 1, 1, 12, 30, tzinfo=UTC)) == 60
+    pod = {"metadata": {"creationTimestamp": created}, "spec": {"tolerations": tolerations}}
+    taints = [taint(UNREACHABLE, "NoExecute", **({"timeAdded": added} if added else {}))]
+    now = NOON + timedelta(seconds=50)
+    left = tainteviction.seconds_left(pod, taints, seen=NOON + timedelta(seconds=seen), now=now)
+    assert left == pytest.approx(60 - (50 - began))
