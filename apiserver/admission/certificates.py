@@ -16,7 +16,7 @@ from apiserver.admission.chain import CREATE, UPDATE, Attributes, Plugin, refuse
 from apiserver.authorization import Authorizer
 
 GROUP = "certificates.k8s.io"
-_REQUESTS = (GROUP, "certificatesigningrequests")
+_REQUESTS = "certificatesigningrequests"
 _CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 
 
@@ -25,7 +25,6 @@ def _signer(obj: JSON | None) -> str:
 
 
 class _SignerPlugin(Plugin):
-    validates = True
     verb = ""
 
     def __init__(self, authorizer: Authorizer) -> None:
@@ -43,11 +42,8 @@ class _SignerPlugin(Plugin):
 class CertificateApproval(_SignerPlugin):
     """Approving or denying needs `approve` on the signer."""
 
-    name = "CertificateApproval"
     verb = "approve"
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        return resource == _REQUESTS and subresource == "approval" and operation == UPDATE
+    watched = {(GROUP, _REQUESTS, "approval"): (UPDATE,)}
 
     async def validate(self, a: Attributes) -> None:
         """See the class."""
@@ -57,11 +53,8 @@ class CertificateApproval(_SignerPlugin):
 class CertificateSigning(_SignerPlugin):
     """Filling in the certificate, or failing the request, needs `sign` on the signer."""
 
-    name = "CertificateSigning"
     verb = "sign"
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        return resource == _REQUESTS and subresource == "status" and operation == UPDATE
+    watched = {(GROUP, _REQUESTS, "status"): (UPDATE,)}
 
     async def validate(self, a: Attributes) -> None:
         """See the class; a change of neither is free."""
@@ -74,11 +67,7 @@ class CertificateSigning(_SignerPlugin):
 class CertificateSubjectRestriction(Plugin):
     """Nobody gets a client certificate for the group system:masters."""
 
-    name = "CertificateSubjectRestriction"
-    validates = True
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        return resource == _REQUESTS and not subresource and operation == CREATE
+    watched = {(GROUP, _REQUESTS, ""): (CREATE,)}
 
     async def validate(self, a: Attributes) -> None:
         """Read the organizations of the request."""

@@ -7,8 +7,9 @@ upstream's. A plugin refuses by raising a StatusError, usually `refused(...)`: 4
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from apimachinery import errors
 from apimachinery.errors import StatusError
@@ -54,15 +55,16 @@ def refused(a: Attributes, message: str) -> StatusError:
 
 
 class Plugin:
-    """Base of all plugins: cares about nothing, changes nothing, refuses nothing."""
+    """Base of all plugins: cares about nothing, changes nothing, refuses nothing.
 
-    name = ""
-    mutates = False
-    validates = False
+    One that has an `admit` of its own is asked in the first phase, one with a `validate` in the second.
+    """
+
+    watched: ClassVar[Mapping[tuple[str, str, str], tuple[str, ...]]] = {}  # (group, plural, subresource): operations
 
     def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        """Whether `admit` or `validate` may have something to do."""
-        return False
+        """Whether `admit` or `validate` may have something to do; the answer is remembered."""
+        return operation in self.watched.get((*resource, subresource), ())
 
     async def admit(self, a: Attributes) -> None:
         """Change `a.obj`, or refuse."""
@@ -84,8 +86,8 @@ class Chain:
         if chosen is None:
             caring = [each for each in self.plugins if each.cares((kind.group, kind.plural), subresource, operation)]
             chosen = self._chosen[key] = (
-                tuple(each for each in caring if each.mutates),
-                tuple(each for each in caring if each.validates),
+                tuple(each for each in caring if type(each).admit is not Plugin.admit),
+                tuple(each for each in caring if type(each).validate is not Plugin.validate),
             )
         return chosen
 

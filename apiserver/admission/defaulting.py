@@ -16,8 +16,6 @@ from apiserver.storage import Storage
 class _DefaultClass(Plugin):
     """Names the class that is marked as default in the objects that name none; the newest one if there are several."""
 
-    mutates = True
-    kind: Kind
     classes: Kind
     annotation = ""
     field = ""
@@ -31,9 +29,6 @@ class _DefaultClass(Plugin):
             self._defaults[key] = obj
         else:
             self._defaults.pop(key, None)
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        return resource == (self.kind.group, self.kind.plural) and not subresource and operation == CREATE
 
     async def admit(self, a: Attributes) -> None:
         """Fill in the class."""
@@ -51,8 +46,8 @@ class _DefaultClass(Plugin):
 class DefaultStorageClass(_DefaultClass):
     """Of claims."""
 
-    name = "DefaultStorageClass"
-    kind, classes = kinds.PERSISTENT_VOLUME_CLAIM, kinds.STORAGE_CLASS
+    watched = {("", "persistentvolumeclaims", ""): (CREATE,)}
+    classes = kinds.STORAGE_CLASS
     annotation, field = "storageclass.kubernetes.io/is-default-class", "storageClassName"
 
     def named_otherwise(self, obj: JSON) -> bool:
@@ -62,8 +57,8 @@ class DefaultStorageClass(_DefaultClass):
 class DefaultIngressClass(_DefaultClass):
     """Of ingresses."""
 
-    name = "DefaultIngressClass"
-    kind, classes = kinds.INGRESS, kinds.INGRESS_CLASS
+    watched = {("networking.k8s.io", "ingresses", ""): (CREATE,)}
+    classes = kinds.INGRESS_CLASS
     annotation, field = "ingressclass.kubernetes.io/is-default-class", "ingressClassName"
 
     def named_otherwise(self, obj: JSON) -> bool:
@@ -73,14 +68,10 @@ class DefaultIngressClass(_DefaultClass):
 class RuntimeClass(Plugin):
     """A pod's RuntimeClass says what its sandbox costs and on which nodes it may run."""
 
-    name = "RuntimeClass"
-    mutates = True
+    watched = {("", "pods", ""): (CREATE,)}
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        return resource == ("", "pods") and not subresource and operation == CREATE
 
     async def admit(self, a: Attributes) -> None:
         """Take over overhead, node selector and tolerations of the class."""

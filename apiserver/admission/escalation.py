@@ -22,9 +22,6 @@ _BINDINGS = frozenset({"rolebindings", "clusterrolebindings"})
 class PrivilegeEscalation(Plugin):
     """Part of upstream's RBAC storage rather than of its admission: it can't be switched off there, nor here."""
 
-    name = "PrivilegeEscalation"
-    validates = True
-
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
 
@@ -84,9 +81,6 @@ def _same(a: Attributes) -> bool:
 class OwnerReferencesPermissionEnforcement(Plugin):
     """Who makes an owner wait for a dependent (blockOwnerDeletion) must be allowed to set the owner's finalizers."""
 
-    name = "OwnerReferencesPermissionEnforcement"
-    validates = True
-
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
 
@@ -123,7 +117,6 @@ def _blocking(obj: JSON | None) -> list[JSON]:
 
 
 def _plural(group: str, kind: str) -> str:
-
     try:
         return kinds.named(kind, group).plural
     except KeyError:

@@ -20,9 +20,7 @@ Amounts = Mapping[str, str]
 class LimitRanger(Plugin):
     """See the module. Kept by namespace from the storage's events."""
 
-    name = "LimitRanger"
-    mutates = True
-    validates = True
+    watched = {("", "pods", ""): (CREATE,), ("", "persistentvolumeclaims", ""): (CREATE, UPDATE)}
 
     def __init__(self, storage: Storage) -> None:
         self._ranges: dict[str, dict[str, JSON]] = {}
@@ -37,13 +35,6 @@ class LimitRanger(Plugin):
                 del self._ranges[namespace]
         else:
             ranges[name] = obj
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        if subresource:
-            return False
-        if resource == ("", "pods"):
-            return operation == CREATE
-        return resource == ("", "persistentvolumeclaims") and operation in (CREATE, UPDATE)
 
     def _items(self, a: Attributes, kind: str) -> list[JSON]:
         ranges = self._ranges.get(a.namespace, {})

@@ -15,10 +15,10 @@ _ACCESS_REVIEWS = frozenset({"localsubjectaccessreviews", "selfsubjectaccessrevi
 
 
 class NamespaceLifecycle(Plugin):
-    """See the module. Which namespaces are active is kept from the storage's events."""
+    """See the module. Which namespaces are active is kept from the storage's events.
 
-    name = "NamespaceLifecycle"
-    mutates = True  # refuses early, before other plugins look things up in the namespace
+    It refuses in the first phase, before other plugins look things up in the namespace.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage

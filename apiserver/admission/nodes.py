@@ -41,11 +41,7 @@ _RESOURCES = frozenset(
 class TaintNodesByCondition(Plugin):
     """A new node takes no pods until the node controller has seen it ready."""
 
-    name = "TaintNodesByCondition"
-    mutates = True
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        return resource == ("", "nodes") and not subresource and operation == CREATE
+    watched = {("", "nodes", ""): (CREATE,)}
 
     async def admit(self, a: Attributes) -> None:
         """Add the not-ready taint."""
@@ -59,9 +55,6 @@ class TaintNodesByCondition(Plugin):
 
 class NodeRestriction(Plugin):
     """Limits what kubelets write; others pass."""
-
-    name = "NodeRestriction"
-    mutates = True
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage

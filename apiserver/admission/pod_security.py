@@ -31,8 +31,11 @@ _TEMPLATES: dict[tuple[str, str], tuple[str, ...]] = {
 class PodSecurity(Plugin):
     """See the module. Only namespaces with labels are kept."""
 
-    name = "PodSecurity"
-    validates = True
+    watched = {
+        ("", "pods", ""): (CREATE, UPDATE),
+        ("", "pods", "ephemeralcontainers"): (CREATE, UPDATE),
+        **{(*resource, ""): (CREATE, UPDATE) for resource in _TEMPLATES},
+    }
 
     def __init__(self, storage: Storage) -> None:
         self._policies: dict[str, dict[str, tuple[str, str]]] = {}  # namespace -> mode -> (level, version)
@@ -53,13 +56,6 @@ class PodSecurity(Plugin):
             self._policies[name] = policy
         else:
             self._policies.pop(name, None)
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        if operation not in (CREATE, UPDATE):
-            return False
-        if resource == ("", "pods"):
-            return subresource in ("", "ephemeralcontainers")
-        return resource in _TEMPLATES and not subresource
 
     async def validate(self, a: Attributes) -> None:
         """Refuse, or warn."""

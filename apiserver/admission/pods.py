@@ -33,11 +33,7 @@ _USUAL: tuple[JSON, ...] = tuple(
 class DefaultTolerationSeconds(Plugin):
     """A pod leaves a node that is not ready or unreachable after five minutes, unless it says otherwise."""
 
-    name = "DefaultTolerationSeconds"
-    mutates = True
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        return resource == ("", "pods") and not subresource and operation in (CREATE, UPDATE)
+    watched = {("", "pods", ""): (CREATE, UPDATE)}
 
     async def admit(self, a: Attributes) -> None:
         """Add a toleration for each of the two taints that none of the pod's own tolerates."""
@@ -45,16 +41,9 @@ class DefaultTolerationSeconds(Plugin):
         if not spec:
             return
         tolerations: list[JSON] = spec.get("tolerations") or []
-        if not tolerations:
-            a.object["spec"] = {**spec, "tolerations": [dict(each) for each in _USUAL]}
-            return
-        lacking = [taint for taint in (NOT_READY, UNREACHABLE) if not _tolerates(tolerations, taint)]
+        lacking = [dict(each) for each in _USUAL if not _tolerates(tolerations, each["key"])]
         if lacking:
-            added = [
-                {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _TOLERATION_SECONDS}
-                for taint in lacking
-            ]
-            a.object["spec"] = {**spec, "tolerations": [*tolerations, *added]}
+            a.object["spec"] = {**spec, "tolerations": [*tolerations, *lacking]}
 
 
 def _tolerates(tolerations: list[JSON], taint: str) -> bool:
@@ -67,9 +56,10 @@ def _tolerates(tolerations: list[JSON], taint: str) -> bool:
 class Priority(Plugin):
     """spec.priorityClassName → spec.priority; and there is at most one class that pods get by default."""
 
-    name = "Priority"
-    mutates = True
-    validates = True
+    watched = {
+        ("", "pods", ""): (CREATE, UPDATE),
+        ("scheduling.k8s.io", "priorityclasses", ""): (CREATE, UPDATE, DELETE),
+    }
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -85,11 +75,6 @@ class Priority(Plugin):
             self._classes[name] = obj
         defaults = [each for each in self._classes.values() if each.get("globalDefault")]
         self._default = min(defaults, key=lambda each: int(each.get("value") or 0), default=None)
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        if resource == ("scheduling.k8s.io", "priorityclasses"):
-            return operation in (CREATE, UPDATE, DELETE)
-        return resource == ("", "pods") and not subresource and operation in (CREATE, UPDATE)
 
     async def admit(self, a: Attributes) -> None:
         """Resolve the pod's class."""

@@ -23,9 +23,6 @@ _GROWING = frozenset({("", "services", ""), ("", "persistentvolumeclaims", ""), 
 class ResourceQuota(Plugin):
     """See the module. Which namespaces have quotas is kept from the storage's events."""
 
-    name = "ResourceQuota"
-    validates = True
-
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._quotas: dict[str, set[str]] = {}  # namespace -> keys

@@ -10,7 +10,7 @@ import random
 
 from apimachinery import kinds, meta
 from apimachinery.meta import JSON
-from apiserver.admission.chain import CREATE, UPDATE, Attributes, Plugin, refused
+from apiserver.admission.chain import CREATE, Attributes, Plugin, refused
 from apiserver.storage import Storage
 
 DEFAULT = "default"
@@ -36,9 +36,7 @@ _SOURCES: list[JSON] = [
 class ServiceAccount(Plugin):
     """See the module. Accounts are read from the storage's cache by key."""
 
-    name = "ServiceAccount"
-    mutates = True
-    validates = True
+    watched = {("", "pods", ""): (CREATE,)}
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -52,17 +50,10 @@ class ServiceAccount(Plugin):
             wanted = ("automountServiceAccountToken", "imagePullSecrets")
             self._accounts[key] = {field: obj[field] for field in wanted if field in obj}
 
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        if resource != ("", "pods"):
-            return False
-        return (operation == CREATE and not subresource) or (
-            operation == UPDATE and subresource == "ephemeralcontainers"
-        )
-
     async def admit(self, a: Attributes) -> None:
         """Name the account, mount its token, take over its pull secrets."""
         pod = a.object
-        if a.operation != CREATE or MIRROR in meta.annotations(pod):
+        if MIRROR in meta.annotations(pod):
             return
         spec: JSON = pod.setdefault("spec", {})
         name = spec.get("serviceAccountName") or DEFAULT
@@ -75,18 +66,17 @@ class ServiceAccount(Plugin):
 
     async def validate(self, a: Attributes) -> None:
         """A static pod's mirror may not use service accounts; any other pod's account must exist."""
-        if a.operation != CREATE:
+        if MIRROR not in meta.annotations(a.object):
             return
         spec = a.object.get("spec") or {}
-        if MIRROR in meta.annotations(a.object):
-            if spec.get("serviceAccountName"):
-                raise refused(a, "a mirror pod may not reference service accounts")
-            if any(
-                source.get("serviceAccountToken")
-                for volume in spec.get("volumes") or ()
-                for source in (volume.get("projected") or {}).get("sources") or ()
-            ):
-                raise refused(a, "a mirror pod may not use ServiceAccountToken volume projections")
+        if spec.get("serviceAccountName"):
+            raise refused(a, "a mirror pod may not reference service accounts")
+        if any(
+            source.get("serviceAccountToken")
+            for volume in spec.get("volumes") or ()
+            for source in (volume.get("projected") or {}).get("sources") or ()
+        ):
+            raise refused(a, "a mirror pod may not use ServiceAccountToken volume projections")
 
     async def _account(self, a: Attributes, name: str) -> JSON:
         key = f"{_PREFIX}{a.namespace}/{name}"

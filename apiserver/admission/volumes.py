@@ -20,11 +20,7 @@ _FINALIZERS = {
 class StorageObjectInUseProtection(Plugin):
     """Finalizers for new claims and volumes."""
 
-    name = "StorageObjectInUseProtection"
-    mutates = True
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        return resource in _FINALIZERS and not subresource and operation == CREATE
+    watched = {(*resource, ""): (CREATE,) for resource in _FINALIZERS}
 
     async def admit(self, a: Attributes) -> None:
         """Add the finalizer."""
@@ -37,14 +33,10 @@ class StorageObjectInUseProtection(Plugin):
 class PersistentVolumeClaimResize(Plugin):
     """More space only where the claim's class can give it."""
 
-    name = "PersistentVolumeClaimResize"
-    validates = True
+    watched = {("", "persistentvolumeclaims", ""): (UPDATE,)}
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-
-    def cares(self, resource: tuple[str, str], subresource: str, operation: str) -> bool:
-        return resource == ("", "persistentvolumeclaims") and not subresource and operation == UPDATE
 
     async def validate(self, a: Attributes) -> None:
         """Compare what is asked for now with what was."""
