@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cryptography import x509
 
 from apimachinery import field
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
+from apiserver.registry import rulewords
 from apiserver.registry.strategy import Context, Strategy
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -29,27 +30,25 @@ class RoleStrategy(Strategy):
     def default(self, obj: JSON) -> None:
         obj.setdefault("rules", None)
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        faults: list[FieldError] = []
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         for i, rule in enumerate(obj.get("rules") or ()):
             path = f"rules[{i}]"
             if not rule.get("verbs"):
-                faults.append(field.required(f"{path}.verbs", "verbs must contain at least one value"))
+                yield field.required(f"{path}.verbs", "verbs must contain at least one value")
             if rule.get("nonResourceURLs"):
                 if self.kind.namespaced:
                     text = "namespaced rules cannot apply to non-resource URLs"
-                    faults.append(field.invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], text))
+                    yield field.invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], text)
                 if rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
                     text = "rules cannot apply to both regular resources and non-resource URLs"
-                    faults.append(field.invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], text))
+                    yield field.invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], text)
                 continue
             if not rule.get("apiGroups"):
                 text = "resource rules must supply at least one api group"
-                faults.append(field.required(f"{path}.apiGroups", text))
+                yield field.required(f"{path}.apiGroups", text)
             if not rule.get("resources"):
                 text = "resource rules must supply at least one resource"
-                faults.append(field.required(f"{path}.resources", text))
-        return faults
+                yield field.required(f"{path}.resources", text)
 
 
 class RoleBindingStrategy(Strategy):
@@ -63,25 +62,20 @@ class RoleBindingStrategy(Strategy):
             if not subject.get("apiGroup") and _SUBJECT_KINDS.get(subject.get("kind") or ""):
                 subject["apiGroup"] = _RBAC
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         reference = obj.get("roleRef") or {}
-        faults: list[FieldError] = []
         allowed = ("Role", "ClusterRole") if self.kind.namespaced else ("ClusterRole",)
-        if reference.get("apiGroup") != _RBAC:
-            faults.append(field.not_supported("roleRef.apiGroup", reference.get("apiGroup"), (_RBAC,)))
-        if reference.get("kind") not in allowed:
-            faults.append(field.not_supported("roleRef.kind", reference.get("kind") or "", allowed))
+        yield from rulewords.one_of("roleRef.apiGroup", reference.get("apiGroup"), (_RBAC,))
+        yield from rulewords.one_of("roleRef.kind", reference.get("kind") or "", allowed)
         if not reference.get("name"):
-            faults.append(field.required("roleRef.name"))
+            yield field.required("roleRef.name")
         for i, subject in enumerate(obj.get("subjects") or ()):
-            faults += self._subject_faults(subject, f"subjects[{i}]")
-        return faults
+            yield from self._subject_faults(subject, f"subjects[{i}]")
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        faults = self.validate(obj)
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
+        yield from self.validate(obj)
         if obj.get("roleRef") != old.get("roleRef"):
-            faults.append(field.invalid("roleRef", obj.get("roleRef"), "cannot change roleRef"))
-        return faults
+            yield field.invalid("roleRef", obj.get("roleRef"), "cannot change roleRef")
 
     def _subject_faults(self, subject: JSON, path: str) -> Iterator[FieldError]:
         kind = subject.get("kind") or ""
@@ -122,51 +116,42 @@ class SigningRequestStrategy(Strategy):
             status["conditions"] = _stamped(decided + others, ctx.now)
         obj["spec"], obj["status"] = old["spec"], {key: value for key, value in status.items() if value}
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         spec = obj.get("spec") or {}
-        faults: list[FieldError] = []
         try:
             x509.load_pem_x509_csr(base64.b64decode(spec.get("request") or ""))
         except (ValueError, binascii.Error):
             text = "PEM block type must be CERTIFICATE REQUEST"
-            faults.append(field.invalid("spec.request", spec.get("request") or "", text))
-        faults += _usage_faults(spec)
+            yield field.invalid("spec.request", spec.get("request") or "", text)
+        if not spec.get("usages"):
+            yield field.required("spec.usages", "usages must be provided")
+        for i, usage in enumerate(spec.get("usages") or ()):
+            yield from rulewords.one_of(f"spec.usages[{i}]", usage, _USAGES)
         if not spec.get("signerName"):
-            faults.append(field.required("spec.signerName", "signerName must be provided"))
+            yield field.required("spec.signerName", "signerName must be provided")
         elif "/" not in spec["signerName"]:
             text = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
-            faults.append(field.invalid("spec.signerName", spec["signerName"], text))
+            yield field.invalid("spec.signerName", spec["signerName"], text)
         if spec.get("expirationSeconds") is not None and spec["expirationSeconds"] < 600:
             text = "may not specify a duration less than 600 seconds (10 minutes)"
-            faults.append(field.invalid("spec.expirationSeconds", spec["expirationSeconds"], text))
-        return faults
+            yield field.invalid("spec.expirationSeconds", spec["expirationSeconds"], text)
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        return []
+    def validate_update(self, obj: JSON, old: JSON) -> Iterable[FieldError]:
+        return ()  # nothing of it changes
 
-    def validate_subresource(self, subresource: str, obj: JSON, old: JSON) -> list[FieldError]:
+    def validate_subresource(self, subresource: str, obj: JSON, old: JSON) -> Iterator[FieldError]:
         def decided(csr: JSON) -> set[str]:
             return {c["type"] for c in (csr.get("status") or {}).get("conditions") or ()} & {"Approved", "Denied"}
 
-        faults = []
         if len(decided(obj)) > 1:
             text = "Approved and Denied conditions are mutually exclusive"
-            faults.append(field.invalid("status.conditions", "Approved", text))
+            yield field.invalid("status.conditions", "Approved", text)
         for gone in decided(old) - decided(obj):
-            faults.append(field.forbidden("status.conditions", f"updates may not remove a condition of type {gone!r}"))
+            yield field.forbidden("status.conditions", f"updates may not remove a condition of type {gone!r}")
         before = (old.get("status") or {}).get("certificate")
         if before and (obj.get("status") or {}).get("certificate") != before:
             text = "updates may not set certificate content"
-            faults.append(field.forbidden("status.certificate", text))
-        return faults
-
-
-def _usage_faults(spec: JSON) -> Iterator[FieldError]:
-    if not spec.get("usages"):
-        yield field.required("spec.usages", "usages must be provided")
-    for i, usage in enumerate(spec.get("usages") or ()):
-        if usage not in _USAGES:
-            yield field.not_supported(f"spec.usages[{i}]", usage, _USAGES)
+            yield field.forbidden("status.certificate", text)
 
 
 def _stamped(conditions: list[JSON], now: str) -> list[JSON]:

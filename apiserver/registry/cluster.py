@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from apimachinery import field, names
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
-from apiserver.registry import rulewords
+from apiserver.registry import placementrules, rulewords
 from apiserver.registry.strategy import Context, Strategy
 from apiserver.registry.workloads import share_faults
 
 _FINALIZER = "kubernetes"
-_IMMUTABLE = "field is immutable"
 _NAME_LABEL = "kubernetes.io/metadata.name"
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 class NamespaceStrategy(Strategy):
@@ -65,37 +65,30 @@ class NodeStrategy(Strategy):
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         obj.setdefault("status", {})
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        faults: list[FieldError] = []
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        spec = obj.get("spec") or {}
         seen: set[tuple[str, str]] = set()
-        for i, taint in enumerate((obj.get("spec") or {}).get("taints") or ()):
-            path = f"metadata.taints[{i}]"
-            faults += [
-                field.invalid(f"{path}.key", taint.get("key"), t) for t in names.qualified_name(taint.get("key") or "")
-            ]
-            if taint.get("effect") not in _EFFECTS:
-                faults.append(field.not_supported(f"{path}.effect", taint.get("effect"), _EFFECTS))
-            pair = (taint.get("key") or "", taint.get("effect") or "")
+        for i, taint in enumerate(spec.get("taints") or ()):
+            path, key = f"metadata.taints[{i}]", taint.get("key") or ""
+            yield from (field.invalid(f"{path}.key", taint.get("key"), text) for text in names.qualified_name(key))
+            yield from rulewords.one_of(f"{path}.effect", taint.get("effect"), placementrules.EFFECTS)
+            pair = (key, taint.get("effect") or "")
             if pair in seen:
                 text = "taints must be unique by key and effect pair"
-                faults.append(FieldError("FieldValueDuplicate", path, taint, text))
+                yield FieldError("FieldValueDuplicate", path, taint, text)
             seen.add(pair)
-        for i, cidr in enumerate((obj.get("spec") or {}).get("podCIDRs") or ()):
-            faults += rulewords.network(
-                f"spec.podCIDRs[{i}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-            )
-        return faults
+        for i, cidr in enumerate(spec.get("podCIDRs") or ()):
+            yield from rulewords.network(f"spec.podCIDRs[{i}]", cidr)
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        faults = self.validate(obj)
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
+        yield from self.validate(obj)
         now, before = (obj.get("spec") or {}), (old.get("spec") or {})
         if before.get("podCIDRs") and any(now.get(name) != before.get(name) for name in ("podCIDR", "podCIDRs")):
             text = 'node updates may not change podCIDR except from "" to valid'
-            faults.append(field.forbidden("spec.podCIDRs", text))
+            yield field.forbidden("spec.podCIDRs", text)
         if before.get("providerID") and now.get("providerID") != before["providerID"]:
             text = 'node updates may not change providerID except from "" to valid'
-            faults.append(field.forbidden("spec.providerID", text))
-        return faults
+            yield field.forbidden("spec.providerID", text)
 
 
 class PriorityClassStrategy(Strategy):
@@ -105,84 +98,70 @@ class PriorityClassStrategy(Strategy):
         obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
         obj.setdefault("value", 0)
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         name = obj["metadata"].get("name") or ""
         if name.startswith("system-") and name not in ("system-cluster-critical", "system-node-critical"):
             text = (
                 "priority class names with 'system-' prefix are reserved for system use only. "
                 f"error: {name} is not a known system priority class"
             )
-            return [field.forbidden("metadata.name", text)]
+            yield field.forbidden("metadata.name", text)
         if not name.startswith("system-") and (obj.get("value") or 0) > 1_000_000_000:
-            text = "maximum allowed value of a user defined priority is 1000000000"
-            return [field.forbidden("value", text)]
-        return []
+            yield field.forbidden("value", "maximum allowed value of a user defined priority is 1000000000")
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        faults = self.validate(obj)
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
+        yield from self.validate(obj)
         if obj["value"] != old.get("value"):
-            faults.append(field.forbidden("value", "may not be changed in an update."))
-        if obj["preemptionPolicy"] != old.get("preemptionPolicy"):
-            faults.append(field.invalid("preemptionPolicy", obj["preemptionPolicy"], _IMMUTABLE))
-        return faults
+            yield field.forbidden("value", "may not be changed in an update.")
+        yield from rulewords.unchanged(obj, old, "preemptionPolicy")
 
 
 class IngressClassStrategy(Strategy):
     """networking.k8s.io/v1 IngressClass."""
+
+    fixed = ("spec.controller",)
 
     def default(self, obj: JSON) -> None:
         parameters = (obj.get("spec") or {}).get("parameters")
         if parameters is not None:
             parameters.setdefault("scope", "Cluster")
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        return [] if (obj.get("spec") or {}).get("controller") else [field.required("spec.controller")]
-
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        now, before = ((each.get("spec") or {}).get("controller") for each in (obj, old))
-        changed = [field.invalid("spec.controller", now, _IMMUTABLE)] if now != before else []
-        return self.validate(obj) + changed
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        if not (obj.get("spec") or {}).get("controller"):
+            yield field.required("spec.controller")
 
 
 class RuntimeClassStrategy(Strategy):
     """node.k8s.io/v1 RuntimeClass."""
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        return list(rulewords.label("handler", obj.get("handler")))
+    fixed = ("handler",)
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        changed = obj.get("handler") != old.get("handler")
-        return [*self.validate(obj), *([field.invalid("handler", obj.get("handler"), _IMMUTABLE)] if changed else [])]
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        return rulewords.label("handler", obj.get("handler"))
 
 
 class PodDisruptionBudgetStrategy(Strategy):
     """policy/v1 PodDisruptionBudget."""
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         spec = obj.get("spec") or {}
         if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-            text = "minAvailable and maxUnavailable cannot be both set"
-            return [field.invalid("spec", spec, text)]
-        return list(share_faults(spec, "spec", capped=("minAvailable", "maxUnavailable")))
+            yield field.invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+        else:
+            yield from share_faults(spec, "spec", capped=("minAvailable", "maxUnavailable"))
 
 
 class LeaseStrategy(Strategy):
     """coordination.k8s.io/v1 Lease."""
 
-    allow_create_on_update = True
     unconditional_update = False
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         spec = obj.get("spec") or {}
-        faults = []
-        if spec.get("leaseDurationSeconds") is not None and spec["leaseDurationSeconds"] <= 0:
-            faults.append(
-                field.invalid("spec.leaseDurationSeconds", spec["leaseDurationSeconds"], "must be greater than 0")
-            )
-        if (spec.get("leaseTransitions") or 0) < 0:
-            text = "must be greater than or equal to 0"
-            faults.append(field.invalid("spec.leaseTransitions", spec["leaseTransitions"], text))
-        return faults
+        seconds = spec.get("leaseDurationSeconds")
+        if seconds is not None and seconds <= 0:
+            yield field.invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0")
+        yield from rulewords.not_negative("spec.", spec, "leaseTransitions")
 
 
 _SCALING_RULES: JSON = {
@@ -196,8 +175,6 @@ _SCALING_RULES: JSON = {
     },
     "scaleDown": {"selectPolicy": "Max", "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]},
 }
-
-
 METRIC_SOURCES = ("ContainerResource", "External", "Object", "Pods", "Resource")
 
 
@@ -215,24 +192,22 @@ class HorizontalPodAutoscalerStrategy(Strategy):
             for name, defaults in _SCALING_RULES.items():
                 spec["behavior"][name] = {**defaults, **(spec["behavior"].get(name) or {})}
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         spec = obj.get("spec") or {}
         low, high = spec.get("minReplicas") or 0, spec.get("maxReplicas") or 0
-        faults = []
         if low < 1:
-            faults.append(field.invalid("spec.minReplicas", low, "must be greater than or equal to 1"))
+            yield field.invalid("spec.minReplicas", low, "must be greater than or equal to 1")
         if high < 1:
-            faults.append(field.invalid("spec.maxReplicas", high, "must be greater than 0"))
+            yield field.invalid("spec.maxReplicas", high, "must be greater than 0")
         elif high < low:
-            faults.append(field.invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"))
+            yield field.invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`")
         target = spec.get("scaleTargetRef") or {}
-        faults += [field.required(f"spec.scaleTargetRef.{name}") for name in ("kind", "name") if not target.get(name)]
+        yield from (field.required(f"spec.scaleTargetRef.{name}") for name in ("kind", "name") if not target.get(name))
         for i, metric in enumerate(spec.get("metrics") or ()):
             source = metric["type"][:1].lower() + metric["type"][1:]
             if metric["type"] in METRIC_SOURCES and not metric.get(source):
                 text = "must populate information for the given metric source"
-                faults.append(field.required(f"spec.metrics[{i}].{source}", text))
+                yield field.required(f"spec.metrics[{i}].{source}", text)
         if low == 0 and not any(each.get("type") in ("Object", "External") for each in spec.get("metrics") or ()):
             text = "must specify at least one Object or External metric to support scaling to zero replicas"
-            faults.append(field.forbidden("spec.metrics", text))
-        return faults
+            yield field.forbidden("spec.metrics", text)

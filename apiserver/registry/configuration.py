@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import orjson
 
@@ -32,7 +32,7 @@ _QUOTA_NAME = re.compile(
 _JSON_KEYS = {"kubernetes.io/dockercfg": ".dockercfg", "kubernetes.io/dockerconfigjson": ".dockerconfigjson"}
 
 
-def _keys(keys: list[str], path: str) -> Iterator[FieldError]:
+def _keys(keys: Iterable[str], path: str) -> Iterator[FieldError]:
     for key in keys:
         faults = names.config_map_key(key)
         if key in (".", ".."):
@@ -42,7 +42,7 @@ def _keys(keys: list[str], path: str) -> Iterator[FieldError]:
         yield from (field.invalid(f"{path}[{key}]", key, text) for text in faults)
 
 
-def _unchanged(obj: JSON, old: JSON, names: tuple[str, ...]) -> Iterator[FieldError]:
+def _unchanged(obj: JSON, old: JSON, *names: str) -> Iterator[FieldError]:
     """An object that was marked immutable stays as it is."""
     if old.get("immutable"):
         if not obj.get("immutable"):
@@ -55,18 +55,19 @@ def _unchanged(obj: JSON, old: JSON, names: tuple[str, ...]) -> Iterator[FieldEr
 class ConfigMapStrategy(Strategy):
     """v1 ConfigMap."""
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
-        faults = [*_keys(list(data), "data"), *_keys(list(binary), "binaryData")]
+        yield from _keys(data, "data")
+        yield from _keys(binary, "binaryData")
         for name in data.keys() & binary.keys():
-            faults.append(field.invalid(f"data[{name}]", name, "duplicate of key present in binaryData"))
+            yield field.invalid(f"data[{name}]", name, "duplicate of key present in binaryData")
         size = sum(len(value.encode()) for value in data.values()) + sum(len(v) * 3 // 4 for v in binary.values())
         if size > SIZE_LIMIT_BYTES:
-            faults.append(field.too_long("[]", SIZE_LIMIT_BYTES))
-        return faults
+            yield field.too_long("[]", SIZE_LIMIT_BYTES)
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        return [*self.validate(obj), *_unchanged(obj, old, ("data", "binaryData"))]
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
+        yield from self.validate(obj)
+        yield from _unchanged(obj, old, "data", "binaryData")
 
 
 class SecretStrategy(Strategy):
@@ -80,33 +81,31 @@ class SecretStrategy(Strategy):
             encoded = {name: base64.b64encode(value.encode()).decode() for name, value in plain.items()}
             obj["data"] = {**(obj.get("data") or {}), **encoded}
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         data, kind = obj.get("data") or {}, obj["type"]
-        faults = list(_keys(list(data), "data"))
+        yield from _keys(data, "data")
         for name in _REQUIRED_KEYS.get(kind, ()):
             if name not in data:
-                faults.append(field.required(f"data[{name}]"))
+                yield field.required(f"data[{name}]")
         if kind == "kubernetes.io/basic-auth" and not data.keys() & {"username", "password"}:
-            faults += [field.required(f"data[%s][{name}]") for name in ("username", "password")]  # upstream's path
+            yield from (field.required(f"data[%s][{name}]") for name in ("username", "password"))  # upstream's path
         json_key = _JSON_KEYS.get(kind)
         if json_key and json_key in data:
             try:
                 orjson.loads(base64.b64decode(data[json_key] or ""))
             except (ValueError, binascii.Error):
-                faults.append(field.invalid(f"data[{json_key}]", "<secret contents redacted>", "invalid JSON"))
+                yield field.invalid(f"data[{json_key}]", "<secret contents redacted>", "invalid JSON")
         if sum(len(value or "") * 3 // 4 for value in data.values()) > SIZE_LIMIT_BYTES:
-            faults.append(field.too_long("data", SIZE_LIMIT_BYTES))
+            yield field.too_long("data", SIZE_LIMIT_BYTES)
         annotations = obj["metadata"].get("annotations") or {}
         account = "kubernetes.io/service-account.name"
         if kind == "kubernetes.io/service-account-token" and not annotations.get(account):
-            faults.append(field.required(f"metadata.annotations[{account}]"))
-        return faults
+            yield field.required(f"metadata.annotations[{account}]")
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        faults = [*self.validate(obj), *_unchanged(obj, old, ("data",))]
-        if obj["type"] != old.get("type"):
-            faults.append(field.invalid("type", obj["type"], "field is immutable"))
-        return faults
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
+        yield from self.validate(obj)
+        yield from _unchanged(obj, old, "data")
+        yield from rulewords.unchanged(obj, old, "type")
 
 
 class ResourceQuotaStrategy(Strategy):
@@ -116,23 +115,21 @@ class ResourceQuotaStrategy(Strategy):
         if (obj.get("spec") or {}).get("hard"):
             canonical_list(obj["spec"], "hard")
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        spec, faults = obj.get("spec") or {}, []
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        spec = obj.get("spec") or {}
         for name, amount in (spec.get("hard") or {}).items():
             path = f"spec.hard[{name}]"
             unqualified = list(rulewords.qualified(path, name))
-            faults += unqualified
+            yield from unqualified
             if "/" not in name and not _QUOTA_NAME.fullmatch(name):
-                texts = () if unqualified else ("must be a standard resource type or fully qualified",)
-                faults += [
-                    field.invalid(path, name, text) for text in (*texts, "must be a standard resource for quota")
-                ]
+                if not unqualified:
+                    yield field.invalid(path, name, "must be a standard resource type or fully qualified")
+                yield field.invalid(path, name, "must be a standard resource for quota")
             elif quantity.parse(amount) < 0:
-                faults.append(field.invalid(path, amount, "must be greater than or equal to 0"))
+                yield field.invalid(path, amount, rulewords.NOT_NEGATIVE)
         scopes = spec.get("scopes") or []
         if any(scope in scopes and f"Not{scope}" in scopes for scope in ("Terminating", "BestEffort")):
-            faults.append(field.invalid("spec.scopes", scopes, "conflicting scopes"))
-        return faults
+            yield field.invalid("spec.scopes", scopes, "conflicting scopes")
 
 
 class LimitRangeStrategy(Strategy):
@@ -151,21 +148,19 @@ class LimitRangeStrategy(Strategy):
                 if value:
                     limit[name] = value
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        faults: list[FieldError] = []
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         for i, limit in enumerate((obj.get("spec") or {}).get("limits") or ()):
             path = f"spec.limits[{i}]"
             if limit.get("type") == "Pod":
                 text = "may not be specified when `type` is 'Pod'"
-                faults += [field.forbidden(f"{path}.{n}", text) for n in ("default", "defaultRequest") if limit.get(n)]
+                yield from (field.forbidden(f"{path}.{n}", text) for n in ("default", "defaultRequest") if limit.get(n))
                 limit = {"min": limit.get("min"), "max": limit.get("max")}
             for low, high, at, said in _LIMIT_ORDER:
                 lower, upper = limit.get(low) or {}, limit.get(high) or {}
                 for name in lower.keys() & upper.keys():
                     if quantity.parse(lower[name]) > quantity.parse(upper[name]):
                         text = said.format(lower[name], upper[name])
-                        faults.append(field.invalid(f"{path}.{at}[{name}]", (limit[at])[name], text))
-        return faults
+                        yield field.invalid(f"{path}.{at}[{name}]", (limit[at])[name], text)
 
 
 # (what may not be greater, than what, the field that is to blame, how it is said)
@@ -182,15 +177,12 @@ _LIMIT_ORDER = (
 class EventStrategy(Strategy):
     """Events of both groups: kept for a while, hardly validated, so that saying something never fails."""
 
-    allow_create_on_update = True
-
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         involved = (obj.get("involvedObject") or {}).get("namespace")
         if involved and obj["metadata"].get("namespace") != involved:
             obj["metadata"].setdefault("namespace", involved)
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         involved = (obj.get("involvedObject") or {}).get("namespace")
         if involved and involved != obj["metadata"].get("namespace"):
-            return [field.invalid("involvedObject.namespace", involved, "does not match event.namespace")]
-        return []
+            yield field.invalid("involvedObject.namespace", involved, "does not match event.namespace")

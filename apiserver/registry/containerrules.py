@@ -12,12 +12,12 @@ from apimachinery.meta import JSON
 from apiserver.registry import rulewords
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-PROTOCOLS = ("SCTP", "TCP", "UDP")
 PROFILE_TYPES = ("Localhost", "RuntimeDefault", "Unconfined")
 ID_RANGE = "must be between 0 and 2147483647, inclusive"
 _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
 _STANDARD_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
+_PROBE_NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 _ENV_NAME = re.compile(r"[ -<>-~]+")
 _ENV_TEXT = "a valid environment variable name must consist only of printable ASCII characters other than '='"
 _FIELD_PATH = re.compile(
@@ -87,7 +87,7 @@ def _ports(ports: list[JSON], path: str) -> Iterator[FieldError]:
             yield from rulewords.port_number(f"{where}.containerPort", port["containerPort"])
         if port.get("hostPort"):
             yield from rulewords.port_number(f"{where}.hostPort", port["hostPort"])
-        yield from rulewords.supported(f"{where}.protocol", port.get("protocol"), PROTOCOLS)
+        yield from rulewords.supported(f"{where}.protocol", port.get("protocol"), rulewords.PROTOCOLS)
 
 
 def _environment(container: JSON, path: str) -> Iterator[FieldError]:
@@ -152,9 +152,9 @@ def _mounts(container: JSON, path: str, volumes: set[str]) -> Iterator[FieldErro
         elif ".." in sub.split("/"):
             yield field.invalid(f"{path}.subPath", sub, "must not contain '..'")
         propagation = mount.get("mountPropagation")
-        if propagation and propagation not in _PROPAGATIONS:
-            yield field.not_supported(f"{path}.mountPropagation", propagation, _PROPAGATIONS)
-        elif propagation == "Bidirectional" and not (container.get("securityContext") or {}).get("privileged"):
+        if propagation:
+            yield from rulewords.one_of(f"{path}.mountPropagation", propagation, _PROPAGATIONS)
+        if propagation == "Bidirectional" and not (container.get("securityContext") or {}).get("privileged"):
             text = "Bidirectional mount propagation is available only to privileged containers"
             yield field.forbidden(f"{path}.mountPropagation", text)
 
@@ -258,8 +258,6 @@ def _handler(action: JSON, path: str) -> Iterator[FieldError]:
 
 def _probe(probe: JSON, path: str, *, readiness: bool) -> Iterator[FieldError]:
     yield from _handler(probe, path)
-    for name in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
-        if (probe.get(name) or 0) < 0:
-            yield field.invalid(f"{path}.{name}", probe[name], "must be greater than or equal to 0")
+    yield from rulewords.not_negative(f"{path}.", probe, *_PROBE_NUMBERS)
     if not readiness and probe.get("successThreshold", 1) != 1:
         yield field.invalid(f"{path}.successThreshold", probe["successThreshold"], "must be 1")

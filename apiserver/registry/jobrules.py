@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from apimachinery import field
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
+from apiserver.registry import rulewords
 
 _COUNTS = (
     "parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished",
@@ -24,9 +25,7 @@ _MAX_EXIT_CODES = 255
 def faults(spec: JSON, path: str) -> Iterator[FieldError]:
     """Every fault of a Job's spec but those of its template. What a CronJob leaves out, its Jobs get."""
     mode, completions = spec.get("completionMode"), spec.get("completions")
-    for name in _COUNTS:
-        if isinstance(spec.get(name), int) and spec[name] < 0:
-            yield field.invalid(f"{path}.{name}", spec[name], "must be greater than or equal to 0")
+    yield from rulewords.not_negative(f"{path}.", spec, *_COUNTS)
     if mode not in (None, *_MODES):
         yield field.not_supported(f"{path}.completionMode", mode, _MODES)
     if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
@@ -70,13 +69,12 @@ def _failure_policy(spec: JSON, rules: list[JSON], path: str) -> Iterator[FieldE
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or []
         if action == "FailIndex" and spec.get("backoffLimitPerIndex") is None:
             yield field.invalid(f"{where}.action", action, "requires the backoffLimitPerIndex to be set")
-        elif action not in _ACTIONS:
-            yield field.not_supported(f"{where}.action", action, _ACTIONS)
+        else:
+            yield from rulewords.one_of(f"{where}.action", action, _ACTIONS)
         if codes is not None:
             yield from _exit_codes(codes, names, f"{where}.onExitCodes")
         for index, each in enumerate(conditions):
-            if each.get("status") not in _STATUSES:
-                yield field.not_supported(f"{where}.onPodConditions[{index}].status", each.get("status"), _STATUSES)
+            yield from rulewords.one_of(f"{where}.onPodConditions[{index}].status", each.get("status"), _STATUSES)
         if (codes is not None) == bool(conditions):
             both = "both OnExitCodes and OnPodConditions is not supported"
             neither = "one of OnExitCodes and OnPodConditions is required"
@@ -85,8 +83,7 @@ def _failure_policy(spec: JSON, rules: list[JSON], path: str) -> Iterator[FieldE
 
 def _exit_codes(codes: JSON, names: set[str | None], path: str) -> Iterator[FieldError]:
     operator, values, name = codes.get("operator"), codes.get("values") or [], codes.get("containerName")
-    if operator not in _OPERATORS:
-        yield field.not_supported(f"{path}.operator", operator, _OPERATORS)
+    yield from rulewords.one_of(f"{path}.operator", operator, _OPERATORS)
     if name is not None and name not in names:
         text = "must be one of the container or initContainer names in the pod template"
         yield field.invalid(f"{path}.containerName", name, text)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from apimachinery import field, schedules
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
-from apiserver.registry import jobrules
+from apiserver.registry import jobrules, rulewords
 from apiserver.registry.strategy import Context
 from apiserver.registry.workloads import WorkloadStrategy, label_as_template
 
@@ -19,7 +19,7 @@ _CRON_NAME_LENGTH = 52  # so that its Jobs' names fit a label
 class JobStrategy(WorkloadStrategy):
     """batch/v1 Job: unless told otherwise it selects its own pods by its uid."""
 
-    fixed = ("selector", "completionMode")
+    fixed = ("spec.selector", "spec.completionMode")
     restart_policies = ("OnFailure", "Never")
     counts = ()
     spec_defaults = {"suspend": False, "completionMode": "NonIndexed", "manualSelector": False}
@@ -39,28 +39,24 @@ class JobStrategy(WorkloadStrategy):
                 spec[name] = value
         label_as_template(obj)
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        faults = _restart_required([*super().validate(obj), *jobrules.faults(obj["spec"], "spec")])
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        yield from _restart_required([*super().validate(obj), *jobrules.faults(obj["spec"], "spec")])
         selector = obj["spec"].get("selector") or {}
         foreign = selector.get("matchExpressions") or not set(selector.get("matchLabels") or ()) <= _OWN_LABELS
         if foreign and not obj["spec"].get("manualSelector"):
-            faults.append(field.invalid("spec.selector", selector, "`selector` not auto-generated"))
-        return faults
+            yield field.invalid("spec.selector", selector, "`selector` not auto-generated")
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        completions, before = obj["spec"].get("completions"), old["spec"].get("completions")
-        faults = super().validate_update(obj, old)
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
+        yield from super().validate_update(obj, old)
         held = bool(old["spec"].get("suspend")) and not (old.get("status") or {}).get("startTime")
         if _fixed_template(obj, held=held) != _fixed_template(old, held=held):
-            faults.append(field.invalid("spec.template", obj["spec"]["template"], "field is immutable"))
-        if completions == before:
-            return faults
+            yield field.invalid("spec.template", obj["spec"]["template"], rulewords.IMMUTABLE)
+        completions = obj["spec"].get("completions")
         if obj["spec"].get("completionMode") != "Indexed":
-            faults.append(field.invalid("spec.completions", completions, "field is immutable"))
-        elif completions is not None and completions != obj["spec"].get("parallelism"):
+            yield from rulewords.unchanged(obj, old, "spec.completions")
+        elif completions not in (None, old["spec"].get("completions"), obj["spec"].get("parallelism")):
             text = "can only be modified in tandem with spec.parallelism"
-            faults.append(field.invalid("spec.completions", completions, text))
-        return faults
+            yield field.invalid("spec.completions", completions, text)
 
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         super().prepare_create(obj, ctx)
@@ -95,15 +91,14 @@ class CronJobStrategy(WorkloadStrategy):
         too_long = ["must be no more than 52 characters"] if len(name) > _CRON_NAME_LENGTH else []
         return super().check_name(name) + too_long
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         job = jobrules.faults(obj["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec")
         return _restart_required([*super().validate(obj), *job])
 
     def selector_faults(self, spec: JSON, template: JSON, path: str) -> Iterator[FieldError]:
         yield from _schedule_faults(spec)
-        if spec.get("concurrencyPolicy") not in ("Allow", "Forbid", "Replace"):
-            valid = ("Allow", "Forbid", "Replace")
-            yield field.not_supported("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), valid)
+        policies = ("Allow", "Forbid", "Replace")
+        yield from rulewords.one_of("spec.concurrencyPolicy", spec.get("concurrencyPolicy"), policies)
 
 
 def _fixed_template(job: JSON, *, held: bool) -> JSON:
@@ -143,11 +138,10 @@ def _refused(read: Callable[[], object], path: str, value: str) -> Iterator[Fiel
         yield field.invalid(path, value, str(error))
 
 
-def _restart_required(faults: list[FieldError]) -> list[FieldError]:
+def _restart_required(faults: Iterable[FieldError]) -> Iterator[FieldError]:
     """Always is what a template gets that says nothing: a Job must say something else."""
-    return [
-        field.required(fault.field, 'valid values: "OnFailure", "Never"')
-        if fault.field.endswith(".spec.restartPolicy") and fault.value == "Always"
-        else fault
-        for fault in faults
-    ]
+    for fault in faults:
+        if fault.field.endswith(".spec.restartPolicy") and fault.value == "Always":
+            yield field.required(fault.field, 'valid values: "OnFailure", "Never"')
+        else:
+            yield fault

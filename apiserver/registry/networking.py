@@ -29,25 +29,25 @@ class EndpointsStrategy(Strategy):
                 if not port.get("protocol"):
                     port["protocol"] = "TCP"
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        faults: list[FieldError] = []
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         for i, subset in enumerate(obj.get("subsets") or ()):
             path = f"subsets[{i}]"
             if not subset.get("addresses") and not subset.get("notReadyAddresses"):
-                faults.append(field.required(path, "must specify `addresses` or `notReadyAddresses`"))
+                yield field.required(path, "must specify `addresses` or `notReadyAddresses`")
             for name in ("addresses", "notReadyAddresses"):
                 for j, address in enumerate(subset.get(name) or ()):
-                    faults += _address(f"{path}.{name}[{j}].ip", address.get("ip") or "")
+                    yield from _address(f"{path}.{name}[{j}].ip", address.get("ip") or "")
             ports = subset.get("ports") or ()
             for j, port in enumerate(ports):
                 if len(ports) > 1 and not port.get("name"):
-                    faults.append(field.required(f"{path}.ports[{j}].name"))
-                faults += rulewords.port_number(f"{path}.ports[{j}].port", port.get("port"))
-        return faults
+                    yield field.required(f"{path}.ports[{j}].name")
+                yield from rulewords.port_number(f"{path}.ports[{j}].port", port.get("port"))
 
 
 class EndpointSliceStrategy(Strategy):
     """discovery.k8s.io/v1 EndpointSlice."""
+
+    fixed = ("addressType",)
 
     def default(self, obj: JSON) -> None:
         for port in obj.get("ports") or ():
@@ -55,36 +55,27 @@ class EndpointSliceStrategy(Strategy):
             if not port.get("protocol"):
                 port["protocol"] = "TCP"
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        faults: list[FieldError] = []
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         family = obj.get("addressType")
-        if family not in _FAMILIES:
-            faults.append(field.not_supported("addressType", family, _FAMILIES))
+        yield from rulewords.one_of("addressType", family, _FAMILIES)
         endpoints, ports = obj.get("endpoints") or [], obj.get("ports") or []
         if len(endpoints) > 1000:
-            faults.append(field.too_many("endpoints", len(endpoints), 1000))
+            yield field.too_many("endpoints", len(endpoints), 1000)
         if len(ports) > 20000:
-            faults.append(field.too_many("ports", len(ports), 20000))
+            yield field.too_many("ports", len(ports), 20000)
         version = {"IPv4": 4, "IPv6": 6}.get(family or "")
         for i, endpoint in enumerate(endpoints):
             addresses = endpoint.get("addresses") or []
             if not addresses:
-                faults.append(field.required(f"endpoints[{i}].addresses", "must contain at least 1 address"))
+                yield field.required(f"endpoints[{i}].addresses", "must contain at least 1 address")
             if version:
                 for j, address in enumerate(addresses):
-                    faults += _address(f"endpoints[{i}].addresses[{j}]", address, version)
+                    yield from _address(f"endpoints[{i}].addresses[{j}]", address, version)
         seen: set[str] = set()
         for i, port in enumerate(ports):
             if port.get("name", "") in seen:
-                faults.append(field.duplicate(f"ports[{i}].name", port.get("name", "")))
+                yield field.duplicate(f"ports[{i}].name", port.get("name", ""))
             seen.add(port.get("name", ""))
-        return faults
-
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        faults = self.validate(obj)
-        if obj.get("addressType") != old.get("addressType"):
-            faults.append(field.invalid("addressType", obj.get("addressType"), "field is immutable"))
-        return faults
 
 
 class IngressStrategy(Strategy):
@@ -93,30 +84,28 @@ class IngressStrategy(Strategy):
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         obj["status"] = {"loadBalancer": {}}
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         spec = obj.get("spec") or {}
-        faults: list[FieldError] = []
         if not spec.get("rules") and not spec.get("defaultBackend"):
-            faults.append(field.invalid("spec", None, "either `defaultBackend` or `rules` must be specified"))
+            yield field.invalid("spec", None, "either `defaultBackend` or `rules` must be specified")
         kinds = ("Exact", "ImplementationSpecific", "Prefix")
         if spec.get("defaultBackend") is not None:
-            faults += _backend(spec["defaultBackend"], "spec.defaultBackend")
+            yield from _backend(spec["defaultBackend"], "spec.defaultBackend")
         for i, rule in enumerate(spec.get("rules") or ()):
             if rule.get("host"):
                 host = rule["host"].removeprefix("*.")
-                faults += rulewords.subdomain(f"spec.rules[{i}].host", host)
+                yield from rulewords.subdomain(f"spec.rules[{i}].host", host)
                 if rulewords.is_address(host):
-                    faults.append(field.invalid(f"spec.rules[{i}].host", host, "must be a DNS name, not an IP address"))
+                    yield field.invalid(f"spec.rules[{i}].host", host, "must be a DNS name, not an IP address")
             for j, path in enumerate((rule.get("http") or {}).get("paths") or ()):
                 where = f"spec.rules[{i}].http.paths[{j}]"
                 if not path.get("pathType"):
-                    faults.append(field.required(f"{where}.pathType", "pathType must be specified"))
-                elif path["pathType"] not in kinds:
-                    faults.append(field.not_supported(f"{where}.pathType", path["pathType"], kinds))
+                    yield field.required(f"{where}.pathType", "pathType must be specified")
+                else:
+                    yield from rulewords.one_of(f"{where}.pathType", path["pathType"], kinds)
                 if path.get("pathType") != "ImplementationSpecific" and not (path.get("path") or "").startswith("/"):
-                    faults.append(field.invalid(f"{where}.path", path.get("path", ""), "must be an absolute path"))
-                faults += _backend(path.get("backend") or {}, f"{where}.backend")
-        return faults
+                    yield field.invalid(f"{where}.path", path.get("path", ""), "must be an absolute path")
+                yield from _backend(path.get("backend") or {}, f"{where}.backend")
 
 
 def _backend(backend: JSON, path: str) -> Iterator[FieldError]:
@@ -142,9 +131,7 @@ def _backend(backend: JSON, path: str) -> Iterator[FieldError]:
 
 
 def _policy_port(port: JSON, path: str) -> Iterator[FieldError]:
-    protocols = ("TCP", "UDP", "SCTP")
-    if port.get("protocol") not in protocols:
-        yield field.not_supported(f"{path}.protocol", port.get("protocol"), protocols)
+    yield from rulewords.one_of(f"{path}.protocol", port.get("protocol"), ("TCP", "UDP", "SCTP"))
     first, last = port.get("port"), port.get("endPort")
     if first is not None:
         yield from rulewords.port(f"{path}.port", first)
@@ -171,37 +158,39 @@ class NetworkPolicyStrategy(Strategy):
                 for port in rule.get("ports") or ():
                     port.setdefault("protocol", "TCP")
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        spec, types = obj.get("spec") or {}, ("Ingress", "Egress")
-        faults = list(rulewords.label_selector("spec.podSelector", spec.get("podSelector")))
-        for i, type_ in enumerate(spec.get("policyTypes") or ()):
-            if type_ not in types:
-                faults.append(field.not_supported(f"spec.policyTypes[{i}]", type_, types))
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        spec = obj.get("spec") or {}
+        yield from rulewords.label_selector("spec.podSelector", spec.get("podSelector"))
+        for i, direction in enumerate(spec.get("policyTypes") or ()):
+            yield from rulewords.one_of(f"spec.policyTypes[{i}]", direction, ("Ingress", "Egress"))
         for direction, peers in (("ingress", "from"), ("egress", "to")):
             for i, rule in enumerate(spec.get(direction) or ()):
                 for j, port in enumerate(rule.get("ports") or ()):
-                    faults += _policy_port(port, f"spec.{direction}[{i}].ports[{j}]")
+                    yield from _policy_port(port, f"spec.{direction}[{i}].ports[{j}]")
                 for j, peer in enumerate(rule.get(peers) or ()):
-                    path = f"spec.{direction}[{i}].{peers}[{j}]"
-                    if not peer:
-                        faults.append(field.required(path, "must specify a peer"))
-                    if len(peer) > 1 and peer.get("ipBlock") is not None:
-                        faults.append(field.forbidden(path, "may not specify both ipBlock and another peer"))
-                    for name in ("podSelector", "namespaceSelector"):
-                        faults += rulewords.label_selector(f"{path}.{name}", peer.get(name))
-                    if peer.get("ipBlock") is not None:
-                        cidr = peer["ipBlock"].get("cidr") or ""
-                        faults += rulewords.network(f"{path}.ipBlock.cidr", cidr, "not a valid CIDR")
-                        for k, cut in enumerate(peer["ipBlock"].get("except") or ()):
-                            faults += _exception(f"{path}.ipBlock.except[{k}]", cut, cidr)
-        return faults
+                    yield from _peer(peer, f"spec.{direction}[{i}].{peers}[{j}]")
 
 
-def _exception(path: str, cut: str, cidr: str) -> list[FieldError]:
-    faults = list(rulewords.network(path, cut, "not a valid CIDR"))
+def _peer(peer: JSON, path: str) -> Iterator[FieldError]:
+    block = peer.get("ipBlock")
+    if not peer:
+        yield field.required(path, "must specify a peer")
+    if len(peer) > 1 and block is not None:
+        yield field.forbidden(path, "may not specify both ipBlock and another peer")
+    for name in ("podSelector", "namespaceSelector"):
+        yield from rulewords.label_selector(f"{path}.{name}", peer.get(name))
+    if block is not None:
+        cidr = block.get("cidr") or ""
+        yield from rulewords.network(f"{path}.ipBlock.cidr", cidr, "not a valid CIDR")
+        for i, cut in enumerate(block.get("except") or ()):
+            yield from _exception(f"{path}.ipBlock.except[{i}]", cut, cidr)
+
+
+def _exception(path: str, cut: str, cidr: str) -> Iterator[FieldError]:
+    yield from rulewords.network(path, cut, "not a valid CIDR")
     try:
         whole, part = (ipaddress.ip_network(one, strict=False) for one in (cidr, cut))
     except ValueError:
-        return faults
-    inside = part.version == whole.version and part.network_address in whole and part.prefixlen > whole.prefixlen
-    return [] if inside else [field.invalid(path, cut, "must be a strict subset of `cidr`")]
+        return
+    if part.version != whole.version or part.network_address not in whole or part.prefixlen <= whole.prefixlen:
+        yield field.invalid(path, cut, "must be a strict subset of `cidr`")

@@ -26,14 +26,10 @@ _NAMED_AS_SUBDOMAINS = ("nodeName", "serviceAccountName", "priorityClassName", "
 _RARE = frozenset({"hostAliases", "readinessGates", "shareProcessNamespace", "dnsConfig"})
 
 
-def validate_spec(
+def faults(
     spec: JSON, path: str, *, restart_policies: tuple[str, ...] = RESTART_POLICIES, claims: Iterable[str] = ()
-) -> list[FieldError]:
+) -> Iterator[FieldError]:
     """Every fault of a PodSpec at `path`. `claims` are volumes that its pods will have besides (StatefulSets)."""
-    return list(_spec(spec, path, restart_policies, claims))
-
-
-def _spec(spec: JSON, path: str, restart_policies: tuple[str, ...], claims: Iterable[str]) -> Iterator[FieldError]:
     volumes: set[str] = set()
     for i, volume in enumerate(spec.get("volumes") or ()):
         yield from _volume(volume, f"{path}.volumes[{i}]", volumes, spec)

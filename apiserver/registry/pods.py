@@ -60,17 +60,16 @@ class PodStrategy(Strategy):
             ]
         obj["status"] = status
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        faults = podrules.validate_spec(obj["spec"], "spec")
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        yield from podrules.faults(obj["spec"], "spec")
         if obj["spec"].get("ephemeralContainers"):
-            faults.append(field.forbidden("spec.ephemeralContainers", "cannot be set on create"))
-        return faults
+            yield field.forbidden("spec.ephemeralContainers", "cannot be set on create")
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
         new_spec, old_spec = obj.get("spec") or {}, old["spec"]
-        if new_spec == old_spec:
-            return []  # it was found right when it was stored
-        return podrules.validate_spec(new_spec, "spec") + list(_step_faults(new_spec, old_spec))
+        if new_spec != old_spec:  # the old one was found right when it was stored
+            yield from podrules.faults(new_spec, "spec")
+            yield from _step_faults(new_spec, old_spec)
 
     def prepare_subresource(self, subresource: str, obj: JSON, old: JSON, ctx: Context) -> None:
         if subresource == "status":
@@ -84,35 +83,24 @@ class PodStrategy(Strategy):
         elif subresource != "binding":
             super().prepare_subresource(subresource, obj, old, ctx)
 
-    def validate_subresource(self, subresource: str, obj: JSON, old: JSON) -> list[FieldError]:
-        if subresource == "ephemeralcontainers":
-            return self._only_changed(obj, old, "ephemeralContainers") + podrules.validate_spec(obj["spec"], "spec")
+    def validate_subresource(self, subresource: str, obj: JSON, old: JSON) -> Iterator[FieldError]:
+        new_spec, old_spec, name = obj["spec"], old["spec"], "ephemeralContainers"
+        if subresource not in ("ephemeralcontainers", "resize"):
+            return
         if subresource == "resize":
-            return self._only_resources(obj, old) + podrules.validate_spec(obj["spec"], "spec")
-        return []
+            if _without_resources(new_spec) != _without_resources(old_spec):
+                yield field.forbidden("spec", "only cpu and memory resources are mutable")
+        elif _without(new_spec, name) != _without(old_spec, name) or any(
+            container not in (new_spec.get(name) or ()) for container in old_spec.get(name) or ()
+        ):
+            yield field.forbidden(f"spec.{name}", "existing ephemeral containers may not be changed or removed")
+        yield from podrules.faults(new_spec, "spec")
 
     def deletion_grace(self, obj: JSON, requested: int | None) -> int | None:
         spec, phase = obj.get("spec") or {}, (obj.get("status") or {}).get("phase")
         if not spec.get("nodeName") or phase in ("Succeeded", "Failed"):
             return 0
         return spec.get("terminationGracePeriodSeconds") if requested is None else requested
-
-    @staticmethod
-    def _only_changed(obj: JSON, old: JSON, name: str) -> list[FieldError]:
-        new_rest = {key: value for key, value in obj["spec"].items() if key != name}
-        old_rest = {key: value for key, value in old["spec"].items() if key != name}
-        kept = [
-            container for container in old["spec"].get(name) or () if container not in (obj["spec"].get(name) or ())
-        ]
-        if new_rest != old_rest or kept:
-            return [field.forbidden(f"spec.{name}", "existing ephemeral containers may not be changed or removed")]
-        return []
-
-    @staticmethod
-    def _only_resources(obj: JSON, old: JSON) -> list[FieldError]:
-        if _without_resources(obj["spec"]) != _without_resources(old["spec"]):
-            return [field.forbidden("spec", "only cpu and memory resources are mutable")]
-        return []
 
 
 def _step_faults(new: JSON, old: JSON) -> Iterator[FieldError]:
@@ -152,7 +140,7 @@ def _without_resources(spec: JSON) -> JSON:
     bare = dict(spec)
     for name in ("containers", "initContainers"):
         if name in bare:
-            bare[name] = [{k: v for k, v in c.items() if k not in ("resources", "resizePolicy")} for c in bare[name]]
+            bare[name] = [_without(container, "resources", "resizePolicy") for container in bare[name]]
     return bare
 
 

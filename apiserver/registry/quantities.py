@@ -11,8 +11,6 @@ from functools import lru_cache
 from apimachinery import errors, quantity
 from apimachinery.meta import JSON
 
-_PATTERN = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
-
 
 @lru_cache(maxsize=8192)
 def canonical_of(amount: str | int | float) -> str:
@@ -20,7 +18,7 @@ def canonical_of(amount: str | int | float) -> str:
     try:
         return quantity.canonical(amount)
     except ValueError as error:
-        raise errors.BadRequest(f"quantities must match the regular expression '{_PATTERN}'") from error
+        raise errors.BadRequest(str(error)) from error
 
 
 def canonical_list(holder: JSON, name: str) -> None:

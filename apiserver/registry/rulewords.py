@@ -5,11 +5,16 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 from apimachinery import field, names
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 
+IMMUTABLE = "field is immutable"
+NOT_NEGATIVE = "must be greater than or equal to 0"
+NETWORK = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+PROTOCOLS = ("SCTP", "TCP", "UDP")
 PORT_RANGE = "must be between 1 and 65535, inclusive"
 _label_faults = lru_cache(maxsize=4096)(names.dns1123_label)
 _qualified = lru_cache(maxsize=4096)(names.qualified_name)
@@ -22,6 +27,30 @@ def supported(path: str, value: str | None, valid: tuple[str, ...]) -> Iterator[
         yield field.required(path)
     elif value not in valid:
         yield field.not_supported(path, value, valid)
+
+
+def one_of(path: str, value: str | None, valid: tuple[str, ...]) -> Iterator[FieldError]:
+    """One of these."""
+    if value not in valid:
+        yield field.not_supported(path, value, valid)
+
+
+def not_negative(path: str, holder: JSON, *names: str) -> Iterator[FieldError]:
+    """Numbers of at least 0, of those that are given."""
+    for name in names:
+        if isinstance(holder.get(name), int) and holder[name] < 0:
+            yield field.invalid(f"{path}{name}", holder[name], NOT_NEGATIVE)
+
+
+def unchanged(obj: JSON, old: JSON, *paths: str) -> Iterator[FieldError]:
+    """Fields that never change, such as spec.selector."""
+    for path in paths:
+        now: Any = obj
+        before: Any = old
+        for step in path.split("."):
+            now, before = ((each or {}).get(step) for each in (now, before))
+        if now != before:
+            yield field.invalid(path, now, IMMUTABLE)
 
 
 def label(path: str, value: str | None) -> Iterator[FieldError]:
@@ -78,7 +107,7 @@ def reachable_address(path: str, value: str) -> Iterator[FieldError]:
             yield field.invalid(path, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
 
 
-def network(path: str, value: str, text: str) -> Iterator[FieldError]:
+def network(path: str, value: str, text: str = NETWORK) -> Iterator[FieldError]:
     """A range of addresses in CIDR notation; `text` says so."""
     try:
         ipaddress.ip_network(value, strict=False)

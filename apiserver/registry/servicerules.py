@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from apimachinery import field, names
+from apimachinery import field
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
 from apiserver.registry import rulewords
@@ -29,11 +29,10 @@ def faults(spec: JSON) -> Iterator[FieldError]:
             yield field.forbidden("spec.clusterIPs", "may not be set for ExternalName services")
     if headless and kind in WITH_NODE_PORTS:
         yield field.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
-    if spec.get("sessionAffinity") not in ("None", "ClientIP"):
-        yield field.not_supported("spec.sessionAffinity", spec.get("sessionAffinity"), ("ClientIP", "None"))
+    yield from rulewords.one_of("spec.sessionAffinity", spec.get("sessionAffinity"), ("ClientIP", "None"))
     for name in ("externalTrafficPolicy", "internalTrafficPolicy"):
-        if spec.get(name) and spec[name] not in _POLICIES:
-            yield field.not_supported(f"spec.{name}", spec[name], _POLICIES)
+        if spec.get(name):
+            yield from rulewords.one_of(f"spec.{name}", spec[name], _POLICIES)
     if spec.get("externalTrafficPolicy") and kind not in WITH_NODE_PORTS and not spec.get("externalIPs"):
         text = "may only be set for externally-accessible services"
         yield field.invalid("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], text)
@@ -44,8 +43,7 @@ def faults(spec: JSON) -> Iterator[FieldError]:
         yield field.invalid(path, timeout, "must be greater than 0 and less than 86400")
     yield from _address_faults(spec)
     yield from _port_faults(spec)
-    if kind not in TYPES:
-        yield field.not_supported("spec.type", kind, TYPES)
+    yield from rulewords.one_of("spec.type", kind, TYPES)
 
 
 def _address_faults(spec: JSON) -> Iterator[FieldError]:
@@ -61,8 +59,7 @@ def _address_faults(spec: JSON) -> Iterator[FieldError]:
         text = "may only be used when `type` is 'LoadBalancer'"
         yield field.forbidden("spec.loadBalancerSourceRanges", text)
     for i, wanted in enumerate(ranges):
-        text = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-        yield from rulewords.network(f"spec.loadBalancerSourceRanges[{i}]", wanted.strip(), text)
+        yield from rulewords.network(f"spec.loadBalancerSourceRanges[{i}]", wanted.strip())
 
 
 def _port_faults(spec: JSON) -> Iterator[FieldError]:
@@ -75,14 +72,13 @@ def _port_faults(spec: JSON) -> Iterator[FieldError]:
         if not name and len(ports) > 1:
             yield field.required(f"{path}.name")
         elif name:
-            yield from (field.invalid(f"{path}.name", name, text) for text in names.dns1123_label(name))
+            yield from rulewords.label(f"{path}.name", name)
             if name in seen:
                 yield field.duplicate(f"{path}.name", name)
             seen.add(name)
         number = port.get("port") or 0
         yield from rulewords.port_number(f"{path}.port", number)
-        if port.get("protocol") not in ("TCP", "UDP", "SCTP"):
-            yield field.not_supported(f"{path}.protocol", port.get("protocol"), ("SCTP", "TCP", "UDP"))
+        yield from rulewords.one_of(f"{path}.protocol", port.get("protocol"), rulewords.PROTOCOLS)
         if (port.get("protocol"), number) in taken:
             yield field.duplicate(path, port)
         taken.add((port.get("protocol") or "TCP", number))

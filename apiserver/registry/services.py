@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from apimachinery import errors, field, names
 from apimachinery.field import FieldError
@@ -35,8 +35,7 @@ class ServiceStrategy(Strategy):
     def configure(self, options: Options) -> None:
         """Takes the ranges from the server's flags."""
         self.network = ipaddress.ip_network(options.service_cluster_ip_range.split(",")[0])
-        first, _, last = str(options.service_node_port_range).partition("-")
-        self.ports = (int(first), int(last))
+        self.ports = options.node_ports
 
     network: ipaddress.IPv4Network | ipaddress.IPv6Network = ipaddress.ip_network(defaults.SERVICE_CIDR)
     ports = defaults.NODE_PORT_RANGE
@@ -95,15 +94,14 @@ class ServiceStrategy(Strategy):
         obj["spec"] = spec
         self._settle_families(spec)
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        return list(servicerules.faults(obj["spec"]))
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        return servicerules.faults(obj["spec"])
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        faults = self.validate(obj)
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
+        yield from self.validate(obj)
         now, before = obj["spec"].get("clusterIP"), old["spec"].get("clusterIP")
         if before and now != before and "ExternalName" not in (obj["spec"]["type"], old["spec"].get("type")):
-            faults.append(field.invalid("spec.clusterIPs[0]", [now], "may not change once set"))
-        return faults
+            yield field.invalid("spec.clusterIPs[0]", [now], "may not change once set")
 
     def check_name(self, name: str) -> list[str]:
         return names.dns1035_label(name)

@@ -103,7 +103,7 @@ class ResourceStore:
         strategy.prepare_create(obj, ctx)
         if strategy.counted:
             obj["metadata"]["generation"] = 1
-        self._refuse(obj, self._faults(obj, suspect, strategy.validate(obj)))
+        self._refuse(obj, self._faults(obj, suspect, list(strategy.validate(obj))))
         ctx.warnings += strategy.warnings(obj)
         if attributes is not None:
             await self.admission.validate(attributes)
@@ -274,8 +274,8 @@ class ResourceStore:
     def _step_faults(self, new: JSON, old: JSON, subresource: str) -> list[FieldError]:
         found = metadata.validate_update(new["metadata"], old["metadata"])
         if subresource:
-            return found + self.strategy.validate_subresource(subresource, new, old)
-        return found + self.strategy.validate_update(new, old)
+            return [*found, *self.strategy.validate_subresource(subresource, new, old)]
+        return [*found, *self.strategy.validate_update(new, old)]
 
     # -- shared
 

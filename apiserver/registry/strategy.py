@@ -7,14 +7,15 @@ object passes `default` and admission first, then `prepare_*`, then `validate*`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from apimachinery import errors, names
 from apimachinery.field import FieldError
 from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
+from apiserver.registry import rulewords
 from apiserver.request import User
 
 if TYPE_CHECKING:
@@ -68,12 +69,12 @@ class Strategy:
     """The generic behaviour of a kind; subclasses say what differs."""
 
     unconditional_update = True  # may an update leave out resourceVersion?
-    allow_create_on_update = False  # may a PUT create?
     allocates = False  # does `allocate` do anything?
+    fixed: ClassVar[tuple[str, ...]] = ()  # fields that never change, as paths
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        self.allow_create_on_update = self.allow_create_on_update or kind.plural in _CREATED_BY_UPDATE
+        self.allow_create_on_update = kind.plural in _CREATED_BY_UPDATE
         self.counted = kind.plural in _COUNTED
         self.returns_deleted = kind.plural in _RETURNED_WHEN_DELETED
         self.has_status = any(subresource.name == "status" for subresource in kind.subresources)
@@ -91,9 +92,9 @@ class Strategy:
         if self.has_status:
             obj.pop("status", None)
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterable[FieldError]:
         """Every rule that the schema does not say, for a new object."""
-        return []
+        return ()
 
     def warnings(self, obj: JSON) -> list[str]:
         """What is allowed but unwise: sent as Warning headers."""
@@ -106,9 +107,10 @@ class Strategy:
         if self.has_status:
             _keep(obj, old, "status")
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+    def validate_update(self, obj: JSON, old: JSON) -> Iterable[FieldError]:
         """Every rule for the new object, and for the step from the old one."""
-        return self.validate(obj)
+        yield from self.validate(obj)
+        yield from rulewords.unchanged(obj, old, *self.fixed)
 
     # -- subresources that are written like the object
 
@@ -118,9 +120,9 @@ class Strategy:
             raise errors.NotFound("the server could not find the requested resource")
         self.prepare_status_update(obj, old)
 
-    def validate_subresource(self, subresource: str, obj: JSON, old: JSON) -> list[FieldError]:
+    def validate_subresource(self, subresource: str, obj: JSON, old: JSON) -> Iterable[FieldError]:
         """The rules of a write to this subresource."""
-        return self.validate_status_update(obj, old)
+        return ()
 
     def prepare_status_update(self, obj: JSON, old: JSON) -> None:
         """The status moves, and what upstream lets through of the metadata; the rest is as stored."""
@@ -135,10 +137,6 @@ class Strategy:
             _keep(meta, old["metadata"], key)
         if status is not None:
             obj["status"] = status
-
-    def validate_status_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        """The rules of the status."""
-        return []
 
     # -- deletion
 

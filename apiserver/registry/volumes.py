@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from apimachinery import field, quantity, volumes
 from apimachinery.field import FieldError
 from apimachinery.meta import JSON
+from apiserver.registry import rulewords
 from apiserver.registry.quantities import canonical_list
 from apiserver.registry.strategy import Context, Strategy
 
-_IMMUTABLE = "field is immutable"
 _ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 _DRIVER_DEFAULTS: JSON = {
     "attachRequired": True, "podInfoOnMount": False, "storageCapacity": False, "requiresRepublish": False,
@@ -33,25 +35,22 @@ class StorageClassStrategy(Strategy):
         obj.setdefault("reclaimPolicy", "Delete")
         obj.setdefault("volumeBindingMode", "Immediate")
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         choices = (
             ("reclaimPolicy", ("Delete", "Retain")),
             ("volumeBindingMode", ("Immediate", "WaitForFirstConsumer")),
         )
-        missing = [] if obj.get("provisioner") else [field.required("provisioner")]
-        return missing + [
-            field.not_supported(name, obj.get(name), valid) for name, valid in choices if obj.get(name) not in valid
-        ]
+        if not obj.get("provisioner"):
+            yield field.required("provisioner")
+        for name, valid in choices:
+            yield from rulewords.one_of(name, obj.get(name), valid)
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        faults = self.validate(obj) + [
-            field.forbidden(name, f"updates to {name} are forbidden.")
-            for name in ("parameters", "provisioner", "reclaimPolicy")
-            if obj.get(name) != old.get(name)
-        ]
-        if obj["volumeBindingMode"] != old.get("volumeBindingMode"):
-            faults.append(field.invalid("volumeBindingMode", obj["volumeBindingMode"], _IMMUTABLE))
-        return faults
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
+        yield from self.validate(obj)
+        for name in ("parameters", "provisioner", "reclaimPolicy"):
+            if obj.get(name) != old.get(name):
+                yield field.forbidden(name, f"updates to {name} are forbidden.")
+        yield from rulewords.unchanged(obj, old, "volumeBindingMode")
 
 
 class CSIDriverStrategy(Strategy):
@@ -76,34 +75,33 @@ class PersistentVolumeStrategy(Strategy):
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         obj["status"] = {"phase": "Pending"}
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         spec = obj.get("spec") or {}
-        faults = _access_modes(spec, "")
+        yield from _access_modes(spec, "")
         if not (spec.get("capacity") or {}).get("storage"):
-            faults.append(field.required("spec.capacity"))
-            faults.append(field.not_supported("spec.capacity", spec.get("capacity") or {}, ("storage",)))
+            yield field.required("spec.capacity")
+            yield field.not_supported("spec.capacity", spec.get("capacity") or {}, ("storage",))
         sources = [name for name in spec if name not in _NOT_SOURCES and spec[name] is not None]
         if not sources:
-            faults.append(field.required("spec", "must specify a volume type"))
-        faults += [field.forbidden(f"spec.{n}", "may not specify more than 1 volume type") for n in sources[1:]]
+            yield field.required("spec", "must specify a volume type")
+        yield from (field.forbidden(f"spec.{name}", "may not specify more than 1 volume type") for name in sources[1:])
         for name in sorted(_PATHS.intersection(sources)):
             if ".." in str(spec[name].get("path") or "").split("/"):
-                faults.append(field.invalid(f"spec.{name}.path", spec[name]["path"], "must not contain '..'"))
+                yield field.invalid(f"spec.{name}.path", spec[name]["path"], "must not contain '..'")
         if "local" in sources and not (spec.get("nodeAffinity") or {}).get("required"):
-            faults.append(field.required("spec.nodeAffinity", "Local volume requires node affinity"))
+            yield field.required("spec.nodeAffinity", "Local volume requires node affinity")
         for name, valid in _CHOICES.items():
-            if spec.get(name) not in valid:
-                faults.append(field.not_supported(f"spec.{name}", spec.get(name), valid))
-        return faults
+            yield from rulewords.one_of(f"spec.{name}", spec.get(name), valid)
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
         now, before = (
             {name: value for name, value in (each.get("spec") or {}).items() if name not in _NOT_SOURCES}
             for each in (obj, old)
         )
-        path = "spec.persistentvolumesource"
-        changed = [field.forbidden(path, f"{path} is immutable after creation")] if now != before else []
-        return self.validate(obj) + changed
+        yield from self.validate(obj)
+        if now != before:
+            path = "spec.persistentvolumesource"
+            yield field.forbidden(path, f"{path} is immutable after creation")
 
 
 class PersistentVolumeClaimStrategy(Strategy):
@@ -119,38 +117,36 @@ class PersistentVolumeClaimStrategy(Strategy):
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         obj["status"] = {"phase": "Pending"}
 
-    def validate(self, obj: JSON) -> list[FieldError]:
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
         spec = obj.get("spec") or {}
-        faults = _access_modes(spec, "at least 1 access mode is required")
+        yield from _access_modes(spec, "at least 1 access mode is required")
         size = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
         if not size:
-            faults.append(field.required("spec.resources[storage]"))
+            yield field.required("spec.resources[storage]")
         elif quantity.parse(size) <= 0:
-            faults.append(field.invalid("spec.resources[storage]", size, "must be greater than zero"))
-        return faults
+            yield field.invalid("spec.resources[storage]", size, "must be greater than zero")
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
         now, before = obj.get("spec") or {}, old.get("spec") or {}
         settable = [name for name in ("volumeName", "storageClassName") if not before.get(name)]
         if (old.get("status") or {}).get("phase") == "Bound":
             settable += ["resources", "volumeAttributesClassName"]
-        faults = self.validate(obj)
+        yield from self.validate(obj)
         if any(now.get(name) != before.get(name) for name in (now.keys() | before.keys()).difference(settable)):
             text = (
                 "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound "
                 "claims"
             )
-            faults.append(field.forbidden("spec", text))
+            yield field.forbidden("spec", text)
         asked = volumes.requested(obj)
         given = quantity.value(((old.get("status") or {}).get("capacity") or {}).get("storage") or 0)
         if asked < volumes.requested(old) and asked <= given:
             path = "spec.resources.requests.storage"
-            faults.append(field.forbidden(path, "field can not be less than status.capacity"))
-        return faults
+            yield field.forbidden(path, "field can not be less than status.capacity")
 
 
-def _access_modes(spec: JSON, detail: str) -> list[FieldError]:
-    modes = spec.get("accessModes") or []
-    if not modes:
-        return [field.required("spec.accessModes", detail)]
-    return [field.not_supported("spec.accessModes", mode, _ACCESS_MODES) for mode in modes if mode not in _ACCESS_MODES]
+def _access_modes(spec: JSON, detail: str) -> Iterator[FieldError]:
+    if not spec.get("accessModes"):
+        yield field.required("spec.accessModes", detail)
+    for mode in spec.get("accessModes") or ():
+        yield from rulewords.one_of("spec.accessModes", mode, _ACCESS_MODES)

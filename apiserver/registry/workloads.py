@@ -12,7 +12,6 @@ from apiserver.registry import podrules, podspec, rulewords
 from apiserver.registry.quantities import canonical_list
 from apiserver.registry.strategy import Context, Strategy
 
-_IMMUTABLE = "field is immutable"
 _PERCENT_TEXT = (
     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
     "validation is '[0-9]+%')"
@@ -27,9 +26,9 @@ _STATEFUL_MUTABLE = (
 
 
 class WorkloadStrategy(Strategy):
-    """What all kinds with a pod template share. `fixed` names the fields of the spec that never change."""
+    """What all kinds with a pod template share."""
 
-    fixed: ClassVar[tuple[str, ...]] = ("selector",)
+    fixed: ClassVar[tuple[str, ...]] = ("spec.selector",)
     restart_policies: ClassVar[tuple[str, ...]] = ("Always",)
     counts: ClassVar[tuple[str, ...]] = ("replicas",)
     spec_defaults: ClassVar[JSON] = {}
@@ -51,38 +50,23 @@ class WorkloadStrategy(Strategy):
     def prepare_create(self, obj: JSON, ctx: Context) -> None:
         obj["status"] = dict(self.fresh_status)
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        spec = obj["spec"]
-        faults = [
-            field.invalid(f"spec.{name}", spec[name], "must be greater than or equal to 0")
-            for name in (*self.counts, "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
-            if isinstance(spec.get(name), int) and spec[name] < 0
-        ]
-        template, path = self.template(obj)
-        faults += self.selector_faults(spec, template, path)
-        faults += rulewords.label_map(f"{path}.labels", (template.get("metadata") or {}).get("labels"))
-        for key in (template.get("metadata") or {}).get("annotations") or ():
-            faults += rulewords.qualified(f"{path}.annotations", key.lower())
-        pod_spec = template["spec"]
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        spec, (template, path) = obj["spec"], self.template(obj)
+        metadata, pod_spec = template.get("metadata") or {}, template["spec"]
+        counts = (*self.counts, "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
+        yield from rulewords.not_negative("spec.", spec, *counts)
+        yield from self.selector_faults(spec, template, path)
+        yield from rulewords.label_map(f"{path}.labels", metadata.get("labels"))
+        for key in metadata.get("annotations") or ():
+            yield from rulewords.qualified(f"{path}.annotations", key.lower())
         claims = [meta.name(claim) for claim in spec.get("volumeClaimTemplates") or ()]
-        faults += podrules.validate_spec(
-            pod_spec, f"{path}.spec", restart_policies=self.restart_policies, claims=claims
-        )
+        yield from podrules.faults(pod_spec, f"{path}.spec", restart_policies=self.restart_policies, claims=claims)
         if self.restart_policies == ("Always",) and pod_spec.get("activeDeadlineSeconds") is not None:
             text = f"activeDeadlineSeconds in {self.kind.kind} is not Supported"
-            faults.append(field.forbidden(f"{path}.spec.activeDeadlineSeconds", text))
+            yield field.forbidden(f"{path}.spec.activeDeadlineSeconds", text)
         update = (spec.get("updateStrategy") or {}).get("type")
         if self.strategies and update not in self.strategies:
-            faults.append(field.not_supported("spec.updateStrategy", spec.get("updateStrategy"), self.strategies))
-        return faults
-
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        faults = self.validate(obj)
-        new_spec, old_spec = obj.get("spec") or {}, old.get("spec") or {}
-        for name in self.fixed:
-            if new_spec.get(name) != old_spec.get(name):
-                faults.append(field.invalid(f"spec.{name}", new_spec.get(name), _IMMUTABLE))
-        return faults
+            yield field.not_supported("spec.updateStrategy", spec.get("updateStrategy"), self.strategies)
 
     def selector_faults(self, spec: JSON, template: JSON, path: str) -> Iterator[FieldError]:
         """The selector must select something, and the template's pods among it."""
@@ -122,28 +106,23 @@ class DeploymentStrategy(WorkloadStrategy):
             rolling.setdefault("maxUnavailable", "25%")
             rolling.setdefault("maxSurge", "25%")
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        faults = super().validate(obj)
-        spec = obj.get("spec") or {}
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        yield from super().validate(obj)
+        spec, path = obj["spec"], "spec.strategy.rollingUpdate"
         strategy = spec.get("strategy") or {}
         kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
         if kind not in ("Recreate", "RollingUpdate"):
-            faults.append(field.not_supported("spec.strategy", strategy, ("Recreate", "RollingUpdate")))
+            yield field.not_supported("spec.strategy", strategy, ("Recreate", "RollingUpdate"))
         if kind == "Recreate" and rolling is not None:
-            text = "may not be specified when strategy `type` is 'Recreate'"
-            faults.append(field.forbidden("spec.strategy.rollingUpdate", text))
+            yield field.forbidden(path, "may not be specified when strategy `type` is 'Recreate'")
         if kind == "RollingUpdate" and rolling:
-            faults += _rolling_faults(rolling, "spec.strategy.rollingUpdate")
+            yield from share_faults(rolling, path, capped=("maxUnavailable",))
+            if rolling.get("maxUnavailable") in _NOTHING and rolling.get("maxSurge") in _NOTHING:
+                text = "may not be 0 when `maxSurge` is 0"
+                yield field.invalid(f"{path}.maxUnavailable", rolling["maxUnavailable"], text)
         if (spec.get("progressDeadlineSeconds") or 0) <= (spec.get("minReadySeconds") or 0):
             text = "must be greater than minReadySeconds"
-            faults.append(field.invalid("spec.progressDeadlineSeconds", spec.get("progressDeadlineSeconds"), text))
-        return faults
-
-
-def _rolling_faults(rolling: JSON, path: str) -> Iterator[FieldError]:
-    yield from share_faults(rolling, path, capped=("maxUnavailable",))
-    if rolling.get("maxUnavailable") in _NOTHING and rolling.get("maxSurge") in _NOTHING:
-        yield field.invalid(f"{path}.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0")
+            yield field.invalid("spec.progressDeadlineSeconds", spec.get("progressDeadlineSeconds"), text)
 
 
 def share_faults(rolling: JSON, path: str, *, capped: tuple[str, ...]) -> Iterator[FieldError]:
@@ -152,8 +131,7 @@ def share_faults(rolling: JSON, path: str, *, capped: tuple[str, ...]) -> Iterat
         value = rolling.get(name)
         if isinstance(value, str) and not _is_percent(value):
             yield field.invalid(f"{path}.{name}", value, _PERCENT_TEXT)
-        elif isinstance(value, int) and value < 0:
-            yield field.invalid(f"{path}.{name}", value, "must be greater than or equal to 0")
+        yield from rulewords.not_negative(f"{path}.", rolling, name)
     for name in capped:
         value = rolling.get(name)
         if isinstance(value, str) and _is_percent(value) and int(value[:-1]) > 100:
@@ -222,20 +200,20 @@ class DaemonSetStrategy(WorkloadStrategy):
         changed = obj["spec"].get("template") != old["spec"].get("template")
         _count_template(obj, counted + changed)
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        faults = super().validate(obj)
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        yield from super().validate(obj)
         update, path = obj["spec"].get("updateStrategy") or {}, "spec.updateStrategy.rollingUpdate"
         rolling = update.get("rollingUpdate")
         if update.get("type") != "RollingUpdate" or rolling is None:
-            return faults
-        faults += share_faults(rolling, path, capped=("maxUnavailable", "maxSurge"))
+            return
+        yield from share_faults(rolling, path, capped=("maxUnavailable", "maxSurge"))
         unavailable, surge = (rolling.get(name, 0) not in _NOTHING for name in ("maxUnavailable", "maxSurge"))
         if unavailable and surge:
-            text = "may not be set when maxUnavailable is non-zero"
-            faults.append(field.invalid(f"{path}.maxSurge", rolling["maxSurge"], text))
+            yield field.invalid(
+                f"{path}.maxSurge", rolling["maxSurge"], "may not be set when maxUnavailable is non-zero"
+            )
         elif not unavailable and not surge:
-            faults.append(field.required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0"))
-        return faults
+            yield field.required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0")
 
 
 def _count_template(daemon_set: JSON, generation: int) -> None:
@@ -275,44 +253,36 @@ class StatefulSetStrategy(WorkloadStrategy):
                 canonical_list(claim["spec"]["resources"], "requests")
             claim.setdefault("status", {}).setdefault("phase", "Pending")
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        faults = super().validate(obj)
-        if obj["spec"].get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        yield from super().validate(obj)
+        spec, path = obj["spec"], "spec.updateStrategy.rollingUpdate"
+        update = spec.get("updateStrategy") or {}
+        rolling = update.get("rollingUpdate")
+        if spec.get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
             text = "must be 'OrderedReady' or 'Parallel'"
-            faults.append(field.invalid("spec.podManagementPolicy", obj["spec"].get("podManagementPolicy"), text))
-        if (obj["spec"].get("updateStrategy") or {}).get("type") not in ("RollingUpdate", "OnDelete"):
+            yield field.invalid("spec.podManagementPolicy", spec.get("podManagementPolicy"), text)
+        if update.get("type") not in ("RollingUpdate", "OnDelete"):
             text = "must be 'RollingUpdate' or 'OnDelete'"
-            faults.append(field.invalid("spec.updateStrategy", obj["spec"].get("updateStrategy"), text))
-        return [*faults, *_stateful_faults(obj["spec"])]
+            yield field.invalid("spec.updateStrategy", spec.get("updateStrategy"), text)
+        if rolling is not None and update.get("type") == "OnDelete":
+            yield field.invalid(path, rolling, "only allowed for updateStrategy 'RollingUpdate'")
+        elif rolling is not None:
+            yield from rulewords.not_negative(f"{path}.", rolling, "partition")
+            yield from share_faults(rolling, path, capped=("maxUnavailable",))
+            if rolling.get("maxUnavailable") in _NOTHING:
+                yield field.invalid(f"{path}.maxUnavailable", rolling["maxUnavailable"], "cannot be 0")
+        for name in _RETENTION:
+            policy = spec["persistentVolumeClaimRetentionPolicy"]
+            yield from rulewords.one_of(f"spec.persistentVolumeClaimRetentionPolicy.{name}", policy[name], _RETENTIONS)
+        yield from rulewords.not_negative("spec.ordinals.", spec.get("ordinals") or {}, "start")
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        faults = super().validate_update(obj, old)
+    def validate_update(self, obj: JSON, old: JSON) -> Iterator[FieldError]:
+        yield from self.validate(obj)
         before, now = old.get("spec") or {}, obj.get("spec") or {}
         if any(before.get(name) != now.get(name) for name in (before.keys() | now.keys()) - set(_STATEFUL_MUTABLE)):
             listed = ", ".join(f"'{name}'" for name in _STATEFUL_MUTABLE[:-1]) + f" and '{_STATEFUL_MUTABLE[-1]}'"
             text = f"updates to statefulset spec for fields other than {listed} are forbidden"
-            faults.append(field.forbidden("spec", text))
-        return faults
-
-
-def _stateful_faults(spec: JSON) -> Iterator[FieldError]:
-    update, path = spec.get("updateStrategy") or {}, "spec.updateStrategy.rollingUpdate"
-    rolling = update.get("rollingUpdate")
-    if rolling is not None and update.get("type") == "OnDelete":
-        yield field.invalid(path, rolling, "only allowed for updateStrategy 'RollingUpdate'")
-    elif rolling is not None:
-        if (rolling.get("partition") or 0) < 0:
-            yield field.invalid(f"{path}.partition", rolling["partition"], "must be greater than or equal to 0")
-        yield from share_faults(rolling, path, capped=("maxUnavailable",))
-        if rolling.get("maxUnavailable") in _NOTHING:
-            yield field.invalid(f"{path}.maxUnavailable", rolling["maxUnavailable"], "cannot be 0")
-    for name in _RETENTION:
-        value = spec["persistentVolumeClaimRetentionPolicy"][name]
-        if value not in _RETENTIONS:
-            yield field.not_supported(f"spec.persistentVolumeClaimRetentionPolicy.{name}", value, _RETENTIONS)
-    first = (spec.get("ordinals") or {}).get("start") or 0
-    if first < 0:
-        yield field.invalid("spec.ordinals.start", first, "must be greater than or equal to 0")
+            yield field.forbidden("spec", text)
 
 
 def label_as_template(obj: JSON) -> None:
@@ -325,17 +295,12 @@ def label_as_template(obj: JSON) -> None:
 class ControllerRevisionStrategy(Strategy):
     """apps/v1 ControllerRevision: what it holds never changes."""
 
-    def validate(self, obj: JSON) -> list[FieldError]:
-        faults = [field.required("data", "data is mandatory")] if obj.get("data") is None else []
-        if (obj.get("revision") or 0) < 0:
-            faults.append(field.invalid("revision", obj["revision"], "must be greater than or equal to 0"))
-        return faults
+    fixed = ("data",)
 
-    def validate_update(self, obj: JSON, old: JSON) -> list[FieldError]:
-        faults = self.validate(obj)
-        if obj.get("data") != old.get("data"):
-            faults.append(field.invalid("data", obj.get("data"), _IMMUTABLE))
-        return faults
+    def validate(self, obj: JSON) -> Iterator[FieldError]:
+        if obj.get("data") is None:
+            yield field.required("data", "data is mandatory")
+        yield from rulewords.not_negative("", obj, "revision")
 
 
 class PodTemplateStrategy(Strategy):

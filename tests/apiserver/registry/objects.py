@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 from apimachinery.field import FieldError
 from apimachinery.kinds import Kind
@@ -18,7 +19,7 @@ def context(name: str = "jane", *groups: str) -> Context:
     return Context(user=User(name, f"uid-{name}", groups), now=NOW, manager="test")
 
 
-def messages(faults: list[FieldError]) -> list[str]:
+def messages(faults: Iterable[FieldError]) -> list[str]:
     return [fault.message() for fault in faults]
 
 

@@ -17,7 +17,7 @@ LABEL = (
 
 def faults(spec: dict[str, Any]) -> list[str]:
     podspec.default_pod(spec)
-    return [fault.message() for fault in podrules.validate_spec(spec, "spec")]
+    return [fault.message() for fault in podrules.faults(spec, "spec")]
 
 
 def container(**more: Any) -> dict[str, Any]:
