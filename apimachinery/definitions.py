@@ -44,11 +44,6 @@ class Type:
     map_type: str | None = None  # "atomic", "granular"
     preserves_unknown: bool = False
 
-    @property
-    def is_open(self) -> bool:
-        """An object that may hold whatever it likes."""
-        return self.preserves_unknown or (not self.fields and self.item is None)
-
 
 def definitions() -> dict[str, JSON]:
     """Every definition by name, as published: not to be changed."""

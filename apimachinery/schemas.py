@@ -18,28 +18,10 @@ from typing import Any, Final
 import jsonschema_rs
 
 from apimachinery import meta, quantity
-from apimachinery.definitions import SYNTAXES, Type, closure, definition, definition_name, definitions, type_of, typed
+from apimachinery.definitions import SYNTAXES, Type, closure, definition_name, typed
 from apimachinery.errors import BadRequest
 from apimachinery.field import FieldError, required
 from apimachinery.kinds import GVK
-
-__all__ = [
-    "Report",
-    "Type",
-    "closure",
-    "definition",
-    "definition_name",
-    "definitions",
-    "examine",
-    "prune",
-    "prune_unknown",
-    "quick",
-    "strict_error",
-    "type_of",
-    "typed",
-    "unknown_fields",
-    "validate",
-]
 
 JSON = dict[str, Any]
 _JSON_TYPES: Final = {str: "string", bool: "bool", int: "number", float: "number", dict: "object", list: "array"}
@@ -63,7 +45,7 @@ _QUANTITY: Final = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[KMGTPE]i|[numkMGTPE]|
 class Report:
     """What is to be said of one object."""
 
-    unknown: list[str] = field(default_factory=list)  # paths of fields that the kind hasn't
+    unknown: list[str] = field(default_factory=list)  # fields that the kind hasn't: "spec.containers[0].foo"
     missing: list[FieldError] = field(default_factory=list)  # required fields, outside status
     nulls: bool = False  # fields that are there and null, which is as if they weren't
 
@@ -89,17 +71,9 @@ def validate(gvk: GVK, obj: JSON) -> list[FieldError]:
     return examine(gvk, obj).missing
 
 
-def unknown_fields(gvk: GVK, obj: JSON) -> list[str]:
-    """Paths such as "spec.containers[0].foo". Raises BadRequest for wrong types."""
-    return examine(gvk, obj).unknown
-
-
 def prune(gvk: GVK, obj: JSON) -> None:
     """Drop fields that are unknown or null, in place: what decoding into a struct would not have kept."""
     _prune(typed(gvk), obj)
-
-
-prune_unknown = prune
 
 
 def decode_error(gvk: GVK, why: str) -> BadRequest:

@@ -17,30 +17,8 @@ from apiserver.inflight import InFlight
 from apiserver.request import RequestInfo
 
 _BUCKETS: Final = (
-    0.005,
-    0.025,
-    0.05,
-    0.1,
-    0.2,
-    0.4,
-    0.6,
-    0.8,
-    1.0,
-    1.25,
-    1.5,
-    2,
-    3,
-    4,
-    5,
-    6,
-    8,
-    10,
-    15,
-    20,
-    30,
-    45,
-    60,
-)
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
+)  # fmt: skip
 _VERBS: Final = {"create": "POST", "update": "PUT", "delete": "DELETE", "deletecollection": "DELETE", "post": "POST"}
 _LABELS: Final = ("verb", "group", "version", "resource", "subresource", "scope")
 _SERIES_LIMIT: Final = 10_000

@@ -24,7 +24,7 @@ _VERBS = {
     "DELETE": "delete",
 }
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
-_TRUE = frozenset({"", "1", "t", "T", "true", "True", "TRUE"})
+TRUE = frozenset({"", "1", "t", "T", "true", "True", "TRUE"})  # as Go's ParseBool has it, and a bare `?watch`
 LONG_RUNNING_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "proxy", "log"})
 
 
@@ -83,7 +83,7 @@ class Call:
     def flag(self, name: str) -> bool:
         """A boolean parameter as Go's ParseBool reads it, a bare `?watch` included."""
         value = self.query.get(name)
-        return value is not None and value in _TRUE
+        return value is not None and value in TRUE
 
 
 @lru_cache(maxsize=1024)
@@ -140,7 +140,7 @@ def _resource(
         return info
     if verb == "get":
         watching = query.get("watch") if query else None
-        info.verb = "watch" if watching is not None and watching in _TRUE else "list"
+        info.verb = "watch" if watching is not None and watching in TRUE else "list"
     elif verb == "delete":
         info.verb = "deletecollection"
     if query:

@@ -36,10 +36,6 @@ UNFINISHED = METRICS.gauge("workqueue_unfinished_work_seconds", "Seconds of work
 LONGEST = METRICS.gauge("workqueue_longest_running_processor_seconds", "Seconds of the longest running.", _LABEL)
 
 
-class ShutDown(Exception):
-    """The queue was shut down and has no more keys."""
-
-
 class Timer(Protocol):
     """A pending call, as event loops give it."""
 
@@ -91,7 +87,6 @@ class WorkQueue(Generic[K]):
         self._processing: dict[K, float] = {}  # being worked on, with the time it began
         self._later: dict[K, Timer] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._closed = False
         self._adds, self._retries = ADDS.labels(name), RETRIES.labels(name)
         self._waited, self._worked = WAITED.labels(name), WORKED.labels(name)
         DEPTH.labels(name).set_function(lambda: len(self._queue))
@@ -108,7 +103,7 @@ class WorkQueue(Generic[K]):
 
     def add(self, key: K) -> None:
         """Have the key worked on."""
-        if self._closed or key in self._dirty:
+        if key in self._dirty:
             return
         self._adds.inc()
         self._dirty[key] = self._clock.time()
@@ -117,8 +112,6 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, seconds: float) -> None:
         """Have the key worked on after a while; the earliest of several wishes counts."""
-        if self._closed:
-            return
         if seconds <= 0:
             self.add(key)
             return
@@ -143,10 +136,8 @@ class WorkQueue(Generic[K]):
         return self._limiter.failures(key)
 
     async def get(self) -> K:
-        """Take the next key; `done` must follow. Raises ShutDown when closed and empty."""
+        """Take the next key; `done` must follow."""
         while not self._queue:
-            if self._closed:
-                raise ShutDown
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             try:
@@ -171,15 +162,6 @@ class WorkQueue(Generic[K]):
             self._worked.observe(self._clock.time() - started)
         if key in self._dirty:
             self._push(key)
-
-    def shut_down(self) -> None:
-        """Take no more keys; `get` gives what is queued, then raises."""
-        self._closed = True
-        for timer in self._later.values():
-            timer.cancel()
-        self._later.clear()
-        while self._waiters:
-            self._wake()
 
     @property
     def _clock(self) -> Clock:
@@ -208,7 +190,7 @@ class WorkQueue(Generic[K]):
 
 
 async def work(queue: WorkQueue[K], reconcile: Callable[[K], Awaitable[float | None]], *, workers: int = 1) -> None:
-    """Run workers until the queue is shut down (or the task cancelled).
+    """Run workers until cancelled.
 
     `reconcile` brings one key's state about; it may ask for another look by returning seconds. What it raises is
     logged and the key comes again, rate limited. That something is there already, or has another
@@ -217,10 +199,7 @@ async def work(queue: WorkQueue[K], reconcile: Callable[[K], Awaitable[float | N
 
     async def worker() -> None:
         while True:
-            try:
-                key = await queue.get()
-            except ShutDown:
-                return
+            key = await queue.get()
             try:
                 await _attempt(queue, reconcile, key)
             finally:

@@ -138,9 +138,6 @@ class Connection:
         """Whether a ping or stream of this id was begun by this end."""
         return id % 2 == (1 if self.client else 0)
 
-    def go_away(self, last: int = 0, code: int = 0) -> bytes:
-        return _control(GOAWAY, struct.pack(">II", last, code))
-
     def feed(self, received: bytes) -> list[Event]:
         """What `received` completes. Raises SpdyError."""
         self._buffer += received

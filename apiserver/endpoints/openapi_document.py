@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from apimachinery import schemas
+from apimachinery import definitions
 from apimachinery.kinds import GVK
 from apimachinery.meta import JSON
 from apiserver.endpoints.discovery import own_version
@@ -62,7 +62,7 @@ class _Builder:
     def reference(self, gvk: GVK) -> JSON:
         """A schema that refers to a kind's definition."""
         try:
-            name = schemas.definition_name(gvk)
+            name = definitions.definition_name(gvk)
         except KeyError:
             return {"type": "object"}
         self.names.add(name)
@@ -74,7 +74,7 @@ class _Builder:
 
     def definitions(self) -> JSON:
         """All definitions referred to, published."""
-        return {name: _published(each, self.prefix) for name, each in sorted(schemas.closure(self.names).items())}
+        return {name: _published(each, self.prefix) for name, each in sorted(definitions.closure(self.names).items())}
 
     def add(self, row: Resource) -> None:
         """The paths of one resource."""

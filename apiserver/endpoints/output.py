@@ -18,6 +18,7 @@ from apimachinery.errors import NotAcceptable
 from apimachinery.meta import JSON
 from apiserver.endpoints import tables
 from apiserver.endpoints.negotiation import PLAIN, Representation
+from apiserver.endpoints.tables import partial
 from apiserver.replies import Pieces, Reply
 from apiserver.storage import Entry, Page, WatchEvent
 
@@ -63,15 +64,6 @@ def _shown(resource: Resource, body: bytes, shape: Representation) -> bytes:
     if shape.form:
         raise NotAcceptable(f"the requested representation {shape.form} is for lists")
     return orjson.dumps(obj)
-
-
-def partial(obj: JSON, version: str) -> JSON:
-    """PartialObjectMetadata of an object."""
-    return {
-        "kind": "PartialObjectMetadata",
-        "apiVersion": f"meta.k8s.io/{version}",
-        "metadata": obj.get("metadata") or {},
-    }
 
 
 async def collection(resource: Resource, entries: Sequence[Entry], list_metadata: JSON, shape: Representation) -> Reply:

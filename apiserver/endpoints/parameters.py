@@ -18,7 +18,6 @@ from apiserver.request import Call
 MANAGER_LIMIT = 128
 _OPTIONS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
 _MATCHES = ("Exact", "NotOlderThan")
-_ALWAYS_SELECTABLE = ("metadata.name", "metadata.namespace")
 
 
 class _Clock:
@@ -81,13 +80,12 @@ def fields(call: Call, kind: Kind) -> FieldSelector | None:
         selector = parse_fields(text)
     except ValueError as error:
         raise errors.BadRequest(str(error)) from error
-    for name, _, _ in selector.requirements:
-        if name not in _ALWAYS_SELECTABLE and name not in kind.selectable:
-            if kind.selectable:
-                raise errors.BadRequest(f"field label not supported: {name}")
-            known = '"metadata.name", "metadata.namespace"'
-            raise errors.BadRequest(f'"{name}" is not a known field selector: only {known}')
-    return selector
+    name = selector.unknown(kind.selectable)
+    if name is None:
+        return selector
+    if kind.selectable:
+        raise errors.BadRequest(f"field label not supported: {name}")
+    raise errors.BadRequest(f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"')
 
 
 def integer(call: Call, name: str) -> int | None:

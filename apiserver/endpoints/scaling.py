@@ -52,10 +52,7 @@ async def patched(call: Call, resource: Resource, parts: Parts) -> Reply:
         return await _write(call, resource, lambda scale: patch.json_patch(scale, body))
     if content_type in patching.CONTENT_TYPES:
         return await _write(call, resource, lambda scale: patch.merge_patch(scale, body))
-    raise errors.UnsupportedMediaType(
-        "the body of the request was in an unknown format - accepted media types include: "
-        + ", ".join(patching.CONTENT_TYPES)
-    )
+    raise patching.unsupported()
 
 
 async def _write(call: Call, resource: Resource, wanted_scale: Callable[[JSON], JSON]) -> Reply:

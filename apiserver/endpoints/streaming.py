@@ -12,18 +12,17 @@ import aiohttp
 from aiohttp import web
 
 from apimachinery import errors, kinds, meta
-from apimachinery.field import FieldError, invalid
-from apimachinery.kinds import Kind
+from apimachinery.field import FieldError, forbidden, invalid
 from apimachinery.meta import JSON
 from apiserver.endpoints.streaming_proxy import Proxy
 from apiserver.outbound.kubelet import KubeletClient
 from apiserver.outbound.tunnel import Refusal, dial_error, is_upgrade, tunnel
+from apiserver.registry.store import existing
 from apiserver.replies import Done, Reply
-from apiserver.request import RequestInfo, parse_query
+from apiserver.request import TRUE, RequestInfo, parse_query
 from apiserver.storage import Storage
 
 Answer = Reply | Done | web.StreamResponse
-_TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE", ""})
 _CHUNK_BYTES = 64 * 1024
 _METHODS = {
     "log": ("GET",),
@@ -68,7 +67,7 @@ class Streaming:
             raise errors.MethodNotAllowed("the server does not allow this method on the requested resource")
         raw_query = request.raw_path.partition("?")[2]
         options = dict(parse_query(raw_query)) if raw_query else {}
-        pod = await self._get(kinds.POD, info.namespace, info.name)
+        pod = await existing(self._storage, kinds.POD, info.namespace, info.name)
         if info.subresource == "log":
             return await self._log(request, pod, options)
         if info.subresource == "portforward":
@@ -78,7 +77,7 @@ class Streaming:
         else:
             container = container_name(pod, options.get("container", ""))
             path = f"/{info.subresource}/{info.namespace}/{info.name}/{quote(container)}"
-            query = [(there, "1") for here, there in _STREAM_FLAGS if options.get(here, "0") in _TRUE]
+            query = [(there, "1") for here, there in _STREAM_FLAGS if options.get(here, "0") in TRUE]
             query += [("command", value) for key, value in request.query.items() if key == "command"]
         target = self._kubelets.target(await self._node(pod, f"pod {info.name} does not have a host assigned"))
         if not is_upgrade(request):
@@ -93,7 +92,7 @@ class Streaming:
         container = container_name(pod, options.get("container", ""))
         if not (pod.get("spec") or {}).get("nodeName"):
             return Reply(b"", status=204, content_type="")
-        verify = options.get("insecureSkipTLSVerifyBackend", "0") not in _TRUE
+        verify = options.get("insecureSkipTLSVerifyBackend", "0") not in TRUE
         target = self._kubelets.target(await self._node(pod, ""), verify=verify)
         path = f"/containerLogs/{meta.namespace(pod)}/{meta.name(pod)}/{quote(container)}"
         url = target.url(f"{path}?{urlencode(query)}" if query else path)
@@ -108,20 +107,11 @@ class Streaming:
         except aiohttp.ClientError as error:
             raise errors.StatusError(f'Get "{url}": {error}') from error
 
-    # -- what is looked up --------------------------------------------------------------------------------------
-
-    async def _get(self, kind: Kind, namespace: str, name: str) -> JSON:
-        key = kind.registry_prefix + (f"{namespace}/{name}" if namespace else name)
-        entry = await self._storage.get(key) or await self._storage.get_live(key)
-        if entry is None:
-            raise errors.not_found(kind.group, kind.plural, name)
-        return entry.parsed()
-
     async def _node(self, pod: JSON, unbound: str) -> JSON:
         node = (pod.get("spec") or {}).get("nodeName") or ""
         if not node:
             raise errors.BadRequest(unbound)
-        return await self._get(kinds.NODE, "", node)
+        return await existing(self._storage, kinds.NODE, "", node)
 
 
 def container_name(pod: JSON, wanted: str) -> str:
@@ -151,7 +141,7 @@ def container_name(pod: JSON, wanted: str) -> str:
 def log_query(options: dict[str, str]) -> list[tuple[str, str]]:
     """The kubelet's query for a client's PodLogOptions. Raises Invalid, or BadRequest for what is no number."""
     faults: list[FieldError] = []
-    query: list[tuple[str, str]] = [(flag, "true") for flag in _LOG_FLAGS if options.get(flag, "0") in _TRUE]
+    query: list[tuple[str, str]] = [(flag, "true") for flag in _LOG_FLAGS if options.get(flag, "0") in TRUE]
     for option, least in _LOG_NUMBERS.items():
         text = options.get(option)
         if not text:
@@ -167,23 +157,12 @@ def log_query(options: dict[str, str]) -> list[tuple[str, str]]:
     if since := options.get("sinceTime"):
         query.append(("sinceTime", since))
         if options.get("sinceSeconds"):
-            faults.append(
-                FieldError(
-                    "FieldValueForbidden",
-                    "sinceSeconds",
-                    None,
-                    "at most one of `sinceTime` or `sinceSeconds` may be specified",
-                )
-            )
+            faults.append(forbidden("sinceSeconds", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
     stream = options.get("stream")
     if stream and stream != "All":
         query.append(("stream", stream))
         if options.get("tailLines"):
-            faults.append(
-                FieldError(
-                    "FieldValueForbidden", "", None, "`tailLines` and specific `stream` are mutually exclusive for now"
-                )
-            )
+            faults.append(forbidden("", "`tailLines` and specific `stream` are mutually exclusive for now"))
     if faults:
         raise errors.invalid("", "PodLogOptions", "", faults)
     return query

@@ -17,10 +17,9 @@ from aiohttp import web
 from yarl import URL
 
 from apimachinery import errors, kinds, labels
-from apimachinery.kinds import Kind
-from apimachinery.meta import JSON
 from apiserver.outbound.kubelet import KubeletClient, Target
 from apiserver.outbound.tunnel import Refusal, is_upgrade, passed_headers, tunnel
+from apiserver.registry.store import existing
 from apiserver.replies import Done, Reply
 from apiserver.request import RequestInfo
 from apiserver.storage import Storage
@@ -65,15 +64,8 @@ class Proxy:
             return outcome
         return await self._pass(request, target, path, prefix)
 
-    async def _get(self, kind: Kind, namespace: str, name: str) -> JSON:
-        key = kind.registry_prefix + (f"{namespace}/{name}" if namespace else name)
-        entry = await self._storage.get(key) or await self._storage.get_live(key)
-        if entry is None:
-            raise errors.not_found(kind.group, kind.plural, name)
-        return entry.parsed()
-
     async def _pod(self, namespace: str, name: str, *, scheme: str, port: str) -> Target:
-        pod = await self._get(kinds.POD, namespace, name)
+        pod = await existing(self._storage, kinds.POD, namespace, name)
         if not port:
             ports = [
                 each
@@ -84,7 +76,7 @@ class Proxy:
         return self._target(scheme, (pod.get("status") or {}).get("podIP") or "", port)
 
     async def _service(self, namespace: str, name: str, *, scheme: str, port: str) -> Target:
-        service = await self._get(kinds.SERVICE, namespace, name)
+        service = await existing(self._storage, kinds.SERVICE, namespace, name)
         unavailable = errors.ServiceUnavailable(f'no endpoints available for service "{name}"')
         ports = (service.get("spec") or {}).get("ports") or []
         if port:
@@ -113,7 +105,7 @@ class Proxy:
         return self._target(scheme, address, str(number))
 
     async def _node(self, name: str, *, scheme: str, port: str) -> Target:
-        node = await self._get(kinds.NODE, "", name)
+        node = await existing(self._storage, kinds.NODE, "", name)
         kubelet = self._kubelets.target(node)
         if not port or port == str(kubelet.port):
             return kubelet

@@ -15,6 +15,12 @@ from apimachinery.meta import JSON
 from apiserver.endpoints.negotiation import Representation
 
 
+def partial(obj: JSON, version: str) -> JSON:
+    """PartialObjectMetadata of an object."""
+    metadata = obj.get("metadata") or {}
+    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": metadata}
+
+
 def table(
     kind: Kind,
     objects: Sequence[JSON],
@@ -44,15 +50,13 @@ def head(kind: Kind, shape: Representation, metadata: JSON, *, columns: bool = T
 def row_maker(kind: Kind, shape: Representation) -> Callable[[JSON], JSON]:
     """What makes the row of an object; ages are those of now."""
     now = datetime.now(UTC)
-    api_version = f"meta.k8s.io/{shape.version}"
 
     def row(obj: JSON) -> JSON:
         made: JSON = {"cells": printers.row(kind, obj, now=now)}
         if shape.include == "Object":
             made["object"] = obj
         elif shape.include == "Metadata":
-            metadata = obj.get("metadata") or {}
-            made["object"] = {"kind": "PartialObjectMetadata", "apiVersion": api_version, "metadata": metadata}
+            made["object"] = partial(obj, shape.version)
         return made
 
     return row

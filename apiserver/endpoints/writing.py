@@ -73,10 +73,7 @@ async def patch(call: Call, resource: Resource, parts: Parts) -> Reply:
     shape = negotiation.representation(call)
     content_type = bodies.media_type(call)
     if content_type not in patching.CONTENT_TYPES:
-        raise errors.UnsupportedMediaType(
-            "the body of the request was in an unknown format - accepted media types include: "
-            + ", ".join(patching.CONTENT_TYPES)
-        )
+        raise patching.unsupported()
     ctx = parameters.context(call)
     ctx.before_create = partial(_check_create, call, parts)
     raw = await bodies.read(call)

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import orjson
 
-from apimachinery import conversion, errors, field, patch, schemas, ssa, strategic
+from apimachinery import conversion, errors, field, patch, ssa, strategic
+from apimachinery.definitions import typed
 from apimachinery.kinds import GVK
 from apimachinery.meta import JSON
 from apiserver.registry.store import Change, ResourceStore, Written
@@ -23,6 +24,13 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 CONTENT_TYPES: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
+
+
+def unsupported() -> errors.UnsupportedMediaType:
+    """The answer to a patch of another type."""
+    return errors.UnsupportedMediaType(
+        "the body of the request was in an unknown format - accepted media types include: " + ", ".join(CONTENT_TYPES)
+    )
 
 
 async def patch_object(
@@ -87,7 +95,7 @@ def _patcher(content_type: str, gvk: GVK) -> Callable[[JSON, Any], JSON]:
         return patch.json_patch
     if content_type == MERGE_PATCH:
         return patch.merge_patch
-    return lambda doc, body: strategic.strategic_merge_patch(doc, body, schemas.typed(gvk))
+    return lambda doc, body: strategic.strategic_merge_patch(doc, body, typed(gvk))
 
 
 def _patching(store: ResourceStore, name: str, body: Any, apply: Callable[[JSON, Any], JSON]) -> Change:
@@ -131,26 +139,21 @@ def _applying(store: ResourceStore, namespace: str, name: str, body: JSON, ctx: 
         if old is None and subresource:
             raise store.not_found(name)
         if old is None and meta.get("uid"):
-            raise errors.conflict(
-                store.kind.group,
-                store.kind.plural,
-                name,
-                f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found",
-            )
+            text = f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found"
+            raise errors.conflict(store.kind.group, store.kind.plural, name, text)
         config = orjson.loads(orjson.dumps(body))
         config.setdefault("metadata", {})["name"] = name
         if store.kind.namespaced:
             config["metadata"]["namespace"] = namespace
-        new: JSON = ssa.apply(
+        return ssa.apply(
             old,
             config,
             manager=ctx.manager,
             force=ctx.force,
-            type=schemas.typed(store.gvk),
+            type=typed(store.gvk),
             gvk=store.gvk,
             now=ctx.now,
             subresource=subresource,
         )
-        return new
 
     return change

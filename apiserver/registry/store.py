@@ -312,6 +312,15 @@ class ResourceStore:
         )
 
 
+async def existing(storage: Storage, kind: Kind, namespace: str, name: str) -> JSON:
+    """An object for those who only look something up in it, or NotFound; a no from the cache is asked of etcd."""
+    key = kind.registry_prefix + (f"{namespace}/{name}" if namespace else name)
+    entry = await storage.get(key) or await storage.get_live(key)
+    if entry is None:
+        raise errors.not_found(kind.group, kind.plural, name)
+    return entry.parsed()
+
+
 def _same(new: JSON, old: JSON) -> bool:
     """Would storing `new` change anything a reader sees? Times of managed fields alone don't count."""
     if new == old:

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 from apimachinery import errors, kinds, meta
 from apimachinery.field import FieldError, invalid
-from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
 from apiserver.admission import Attributes
 from apiserver.authentication import Bound, TokenIssuer
 from apiserver.parts import Parts
+from apiserver.registry.store import existing
 from apiserver.request import Call
 from apiserver.storage import Storage
 
@@ -32,7 +32,7 @@ async def create(call: Call, body: JSON, parts: Parts) -> JSON:
     if metadata.get("name") not in (None, "", info.name) or metadata.get("namespace") not in (None, "", info.namespace):
         raise errors.BadRequest("the name or namespace of the TokenRequest does not match the request")
     attributes = Attributes(call.user, "CREATE", kinds.SERVICE_ACCOUNT, "token", info.namespace, info.name, body)
-    account = await _get(parts.storage, kinds.SERVICE_ACCOUNT, info.namespace, info.name)
+    account = await existing(parts.storage, kinds.SERVICE_ACCOUNT, info.namespace, info.name)
     await parts.admission.admit(attributes)
     await parts.admission.validate(attributes)
     return await request_token(body, account=account, storage=parts.storage, issuer=issuer)
@@ -78,7 +78,7 @@ async def _bound(reference: JSON | None, namespace: str, account: str, storage: 
             f"cannot bind token for serviceaccount {account} to object of kind {reference.get('kind')}"
         )
     name, uid = reference.get("name") or "", reference.get("uid") or ""
-    obj = await _get(storage, kind, namespace if kind.namespaced else "", name)
+    obj = await existing(storage, kind, namespace if kind.namespaced else "", name)
     if uid and uid != meta.uid(obj):
         text = (
             f"the UID in the bound object reference ({uid}) does not match the UID in record. The object might "
@@ -96,11 +96,3 @@ async def _bound(reference: JSON | None, namespace: str, account: str, storage: 
             node = await storage.get(kinds.NODE.registry_prefix + spec["nodeName"], consistent=False)
             bound.append(Bound("Node", spec["nodeName"], meta.uid(node.parsed()) if node is not None else ""))
     return bound
-
-
-async def _get(storage: Storage, kind: Kind, namespace: str, name: str) -> JSON:
-    key = kind.registry_prefix + (f"{namespace}/{name}" if namespace else name)
-    entry = await storage.get(key) or await storage.get_live(key)
-    if entry is None:
-        raise errors.not_found(kind.group, kind.plural, name)
-    return entry.parsed()

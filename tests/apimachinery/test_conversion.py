@@ -60,7 +60,7 @@ def test_an_event_has_two_shapes() -> None:
     }
     newer = conversion.convert(event, "events.k8s.io/v1")
     assert (newer["regarding"], newer["note"], newer["deprecatedCount"]) == ({"kind": "Pod", "name": "a"}, "hello", 2)
-    assert schemas.unknown_fields(kinds.EVENT.gvk, newer) == []
+    assert schemas.examine(kinds.EVENT.gvk, newer).unknown == []
     assert conversion.convert(newer, "v1") == event
 
 

@@ -54,7 +54,8 @@ def test_frames_are_understood_in_whatever_pieces_they_come(sizes: list[int]) ->
     first, sent = client.open(HEADERS)
     second, more = client.open({"streamType": "data"}, fin=True)
     sent += more + client.data(first, b"hello world") + client.data(first, b"", fin=True)
-    sent += client.ping(1) + client.reset(second) + client.go_away(2) + _settings()
+    gone_away = spdy._control(spdy.GOAWAY, bytes((0, 0, 0, 2, 0, 0, 0, 0)))
+    sent += client.ping(1) + client.reset(second) + gone_away + _settings()
     events: list[spdy.Event] = []
     while sent:
         size = sizes.pop() if sizes else 1000

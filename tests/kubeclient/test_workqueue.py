@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apimachinery import errors
-from kubeclient.workqueue import RateLimiter, ShutDown, WorkQueue, work
+from kubeclient.workqueue import RateLimiter, WorkQueue, work
 
 
 @dataclass
@@ -101,15 +101,6 @@ async def test_waiting_getters_are_woken_once_each_and_none_is_lost(queue):
     assert await asyncio.wait_for(second, 1) == "a"
 
 
-async def test_shut_down_drains_then_raises(queue):
-    queue.add("a")
-    queue.shut_down()
-    queue.add("b")
-    assert await queue.get() == "a"
-    with pytest.raises(ShutDown):
-        await queue.get()
-
-
 @given(st.lists(st.tuples(st.sampled_from("agd"), st.integers(0, 3))))
 def test_against_a_model(operations):
     async def run():
@@ -150,5 +141,6 @@ async def test_workers_try_again_what_failed_and_obey_what_is_asked_for(clock):
                 await asyncio.sleep(0)
         clock.advance(pause)
     assert queue.num_requeues("a") == 0
-    queue.shut_down()
-    await task
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
