@@ -1,4 +1,4 @@
-"""What the API server itself puts into a cluster: its namespaces, and the `kubernetes` Service with its endpoints.
+"""What the API server itself puts into a cluster: namespaces, priority classes, the `kubernetes` Service's endpoints.
 
 Done at start, and again from time to time, through the same stores as everybody's writes. The endpoints are the
 addresses of the servers that are alive (`identity`): a stopping one takes its own out, a crashed one's is taken out by
@@ -16,6 +16,7 @@ from typing import Final
 from apimachinery import errors, kinds, meta
 from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
+from apiserver.admission.pods import SYSTEM_CLASSES
 from apiserver.identity import RENEW_SECONDS, Identity
 from apiserver.parts import Parts
 from apiserver.registry.strategy import Context
@@ -39,6 +40,13 @@ async def ensure_namespaces(parts: Parts) -> None:
     """The namespaces that every cluster has."""
     for name in defaults.SYSTEM_NAMESPACES:
         await _ensure(parts, kinds.NAMESPACE, {"metadata": {"name": name}})
+
+
+async def ensure_priority_classes(parts: Parts) -> None:
+    """The classes of what the cluster itself needs."""
+    for name, (value, description) in SYSTEM_CLASSES.items():
+        obj = {"metadata": {"name": name}, "value": value, "description": description}
+        await _ensure(parts, kinds.PRIORITY_CLASS, obj)
 
 
 async def ensure_service(parts: Parts) -> None:

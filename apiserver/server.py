@@ -15,7 +15,7 @@ from pathlib import Path
 from apimachinery import kinds
 from apimachinery.errors import StatusError
 from apiserver import cluster
-from apiserver.admission import build_chain, ensure_priority_classes
+from apiserver.admission import build_chain
 from apiserver.authentication import build_authenticator
 from apiserver.authorization import build_authorizer, ensure_default_policy
 from apiserver.connection import Server
@@ -100,7 +100,7 @@ class APIServer:
         await parts.storage.start()
         await cluster.ensure_namespaces(parts)
         await ensure_default_policy(parts.storage)
-        await ensure_priority_classes(parts.storage)
+        await cluster.ensure_priority_classes(parts)
         filters = Filters(parts, self._in_flight, self._metrics)
         self._server = Server(filters.handle)
         self._listener = await asyncio.get_running_loop().create_server(

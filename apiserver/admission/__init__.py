@@ -20,14 +20,14 @@ from apiserver.admission.limits import LimitRanger
 from apiserver.admission.namespaces import NamespaceLifecycle
 from apiserver.admission.nodes import NodeRestriction, TaintNodesByCondition
 from apiserver.admission.pod_security import PodSecurity
-from apiserver.admission.pods import DefaultTolerationSeconds, Priority, ensure_priority_classes
+from apiserver.admission.pods import DefaultTolerationSeconds, Priority
 from apiserver.admission.quotas import ResourceQuota
 from apiserver.admission.service_accounts import ServiceAccount
 from apiserver.admission.volumes import PersistentVolumeClaimResize, StorageObjectInUseProtection
 from apiserver.authorization import Authorizer
 from apiserver.storage import Storage
 
-__all__ = ["PLUGINS", "Attributes", "Chain", "Plugin", "build_chain", "ensure_priority_classes"]
+__all__ = ["PLUGINS", "Attributes", "Chain", "Plugin", "build_chain"]
 
 _log = logging.getLogger(__name__)
 Make = Callable[[Storage, Authorizer], Plugin]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import uuid
-
 from apimachinery import kinds, meta
 from apimachinery.meta import JSON
 from apiserver.admission.chain import CREATE, DELETE, UPDATE, Attributes, Plugin, refused
-from apiserver.storage import Storage, StorageExists
+from apiserver.storage import Storage
 
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 _TOLERATION_SECONDS = 300
@@ -134,29 +131,3 @@ class Priority(Plugin):
             raise refused(
                 a, f"PriorityClass {meta.name(default)} is already marked as default. Only one default can exist"
             )
-
-
-async def ensure_priority_classes(storage: Storage) -> None:
-    """Create the two system classes if they are absent."""
-
-    async def ensure(name: str, value: int, description: str) -> None:
-        key = kinds.PRIORITY_CLASS.registry_prefix + name
-        if await storage.get(key, consistent=False) is not None:
-            return
-        metadata = {"name": name, "uid": str(uuid.uuid4()), "creationTimestamp": meta.now(), "generation": 1}
-        obj = {
-            "apiVersion": kinds.PRIORITY_CLASS.api_version,
-            "kind": "PriorityClass",
-            "metadata": metadata,
-            "value": value,
-            "description": description,
-            "preemptionPolicy": "PreemptLowerPriority",
-        }
-        try:
-            await storage.create(key, obj)
-        except StorageExists:
-            return  # another server was faster
-
-    async with asyncio.TaskGroup() as group:
-        for name, (value, description) in SYSTEM_CLASSES.items():
-            group.create_task(ensure(name, value, description))

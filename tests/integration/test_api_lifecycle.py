@@ -17,9 +17,14 @@ FLAG = "--disable-admission-plugins=ServiceAccount"
 Start = Callable[..., APIServerProcess]
 
 
-def test_a_new_cluster_has_its_namespaces_and_the_service(api_server: APIServerProcess) -> None:
+def test_a_new_cluster_has_its_namespaces_priority_classes_and_the_service(api_server: APIServerProcess) -> None:
     names = {each["metadata"]["name"] for each in api_server.request("GET", "/api/v1/namespaces").json()["items"]}
     assert names >= {"default", "kube-system", "kube-public", "kube-node-lease"}
+    classes = api_server.request("GET", "/apis/scheduling.k8s.io/v1/priorityclasses").json()["items"]
+    assert {each["metadata"]["name"]: (each["value"], each["preemptionPolicy"]) for each in classes} == {
+        "system-cluster-critical": (2_000_000_000, "PreemptLowerPriority"),
+        "system-node-critical": (2_000_001_000, "PreemptLowerPriority"),
+    }
     service = api_server.request("GET", "/api/v1/namespaces/default/services/kubernetes").json()
     assert service["spec"]["clusterIP"] == "10.96.0.1"
     assert service["spec"]["ports"][0]["targetPort"] == api_server.port

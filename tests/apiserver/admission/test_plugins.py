@@ -10,7 +10,7 @@ import pytest
 from apimachinery import errors, kinds
 from apimachinery.kinds import Kind
 from apimachinery.meta import JSON
-from apiserver.admission import Attributes, Chain, build_chain, ensure_priority_classes
+from apiserver.admission import Attributes, Chain, build_chain
 from apiserver.authorization import build_authorizer
 from apiserver.request import User
 from tests.apiserver.fake_storage import FakeStorage, obj
@@ -217,21 +217,6 @@ async def test_classes_and_numbers_that_do_not_fit_are_refused(chain: Chain, sto
     assert "PriorityClass usual is already marked as default" in message
     message = await refusal(chain, write(kinds.PRIORITY_CLASS, None, operation="DELETE", name="system-node-critical"))
     assert "this is a system priority class and cannot be deleted" in message
-
-
-async def test_the_system_classes_are_made_once() -> None:
-    class Recording(FakeStorage):
-        async def create(self, key: str, obj: JSON) -> None:
-            assert key not in self.entries
-            self.put(obj)
-
-    storage = Recording()
-    for _ in range(2):
-        await ensure_priority_classes(storage)  # type: ignore[arg-type]
-    assert {key.rpartition("/")[2]: entry.parsed()["value"] for key, entry in storage.entries.items()} == {
-        "system-cluster-critical": 2_000_000_000,
-        "system-node-critical": 2_000_001_000,
-    }
 
 
 # -- NodeRestriction, TaintNodesByCondition
