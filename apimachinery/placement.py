@@ -5,13 +5,16 @@ the kubelet and to whoever explains a decision; what it means is here, once.
 https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/ has the rules.
 """
 
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from apimachinery import labels, meta, quantity
 
 JSON = dict[str, Any]
+Amount = TypeVar("Amount", int, Fraction)
 
 HARD_EFFECTS: Final = ("NoSchedule", "NoExecute")
 _NAME_FIELD: Final = "metadata.name"
@@ -74,40 +77,42 @@ def amount(resource: str, text: str) -> int:
 
 
 def effective_requests(spec: JSON) -> dict[str, int]:
-    """What a node must have free for the pod.
+    """What a node must have free for the pod."""
+    return pod_amounts(spec, "requests", lambda name, text: amount(name, str(text)))
+
+
+def pod_amounts(spec: JSON, field: str, read: Callable[[str, Any], Amount]) -> dict[str, Amount]:
+    """The requests or limits of a pod as a whole, each amount as `read` reads it.
 
     Init containers run one after another beside the sidecars started before them, then all app containers run
-    together with all sidecars (the rule of KEP-753). Requests at pod level win over the sum of the containers.
+    together with all sidecars (the rule of KEP-753). What is stated at pod level wins over the sum of the containers.
     """
-    running: dict[str, int] = {}
+
+    def stated(holder: JSON) -> dict[str, Amount]:
+        listed = (holder.get("resources") or {}).get(field) or {}
+        return {name: read(name, text) for name, text in listed.items()}
+
+    running: dict[str, Amount] = {}
+    sidecars: dict[str, Amount] = {}
+    starting: dict[str, Amount] = {}
     for container in spec.get("containers") or ():
-        running = _add(running, _requests(container))
-    sidecars: dict[str, int] = {}
-    starting: dict[str, int] = {}
+        running = _joined(running, stated(container), operator.add)
     for container in spec.get("initContainers") or ():
+        beside = _joined(sidecars, stated(container), operator.add)
+        starting = _joined(starting, beside, max)
         if container.get("restartPolicy") == "Always":
-            sidecars = _add(sidecars, _requests(container))
-            starting = _larger(starting, sidecars)
-        else:
-            starting = _larger(starting, _add(sidecars, _requests(container)))
-    total = _larger(_add(running, sidecars), starting)
-    total.update(_requests(spec))
-    for name, value in (spec.get("overhead") or {}).items():
-        total[name] = total.get(name, 0) + amount(name, str(value))
-    return total
+            sidecars = beside
+    total = _joined(_joined(running, sidecars, operator.add), starting, max) | stated(spec)
+    overhead = {name: read(name, text) for name, text in (spec.get("overhead") or {}).items()}
+    if field == "limits":  # what has no limit gets none by that
+        overhead = {name: more for name, more in overhead.items() if total.get(name)}
+    return _joined(total, overhead, operator.add)
 
 
-def _requests(container: JSON) -> dict[str, int]:
-    listed = (container.get("resources") or {}).get("requests") or {}
-    return {name: amount(name, str(value)) for name, value in listed.items()}
-
-
-def _add(left: dict[str, int], right: Mapping[str, int]) -> dict[str, int]:
-    return {name: left.get(name, 0) + right.get(name, 0) for name in left.keys() | right.keys()}
-
-
-def _larger(left: dict[str, int], right: Mapping[str, int]) -> dict[str, int]:
-    return {name: max(left.get(name, 0), right.get(name, 0)) for name in left.keys() | right.keys()}
+def _joined(
+    left: dict[str, Amount], right: dict[str, Amount], how: Callable[[Amount, Amount], Amount]
+) -> dict[str, Amount]:
+    return {**left, **right, **{name: how(left[name], right[name]) for name in left.keys() & right.keys()}}
 
 
 class HostPort(NamedTuple):

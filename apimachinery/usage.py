@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any, Final
 
-from apimachinery import quantity
+from apimachinery import placement, quantity
 from apimachinery.kinds import Kind
 
 JSON = dict[str, Any]
@@ -19,34 +19,11 @@ _SHORT: Final = frozenset(
 )
 _COMPUTE: Final = ("cpu", "memory", "ephemeral-storage")
 _BYTES: Final = ("memory", "storage", "hugepages-")
-_NONE: Final = Fraction(0)
 
 
 def pod_amounts(spec: JSON, field: str) -> Usage:
-    """What a pod needs as a whole: the sum of its containers, or of one init container if that is more.
-
-    Sidecars (init containers that are restarted always) run beside both.
-    """
-    running: Usage = {}
-    peak: Usage = {}
-    sidecars: Usage = {}
-    for container in spec.get("initContainers") or ():
-        for name, amount in ((container.get("resources") or {}).get(field) or {}).items():
-            value = quantity.parse(amount)
-            if container.get("restartPolicy") == "Always":
-                sidecars[name] = sidecars.get(name, _NONE) + value
-                value = _NONE
-            peak[name] = max(peak.get(name, _NONE), value + sidecars.get(name, _NONE))
-    for container in spec.get("containers") or ():
-        for name, amount in ((container.get("resources") or {}).get(field) or {}).items():
-            running[name] = running.get(name, _NONE) + quantity.parse(amount)
-    total = {
-        name: max(running.get(name, _NONE) + sidecars.get(name, _NONE), peak.get(name, _NONE))
-        for name in running.keys() | peak.keys()
-    }
-    for name, amount in (spec.get("overhead") or {}).items():
-        total[name] = total.get(name, _NONE) + quantity.parse(amount)
-    return total
+    """What a pod needs as a whole, exactly."""
+    return placement.pod_amounts(spec, field, lambda name, text: quantity.parse(text))
 
 
 def count_name(kind: Kind) -> str:
@@ -127,8 +104,10 @@ def _claim(spec: JSON) -> Usage:
 
 
 def unspecified(spec: JSON, hard: Iterable[str]) -> dict[str, list[str]]:
-    """Compute resources that a quota limits and that containers don't state: name → containers."""
+    """Compute resources that a quota limits and that neither the pod nor containers state: name → containers."""
     missing: dict[str, list[str]] = {}
+    if any((spec.get("resources") or {}).get(field) for field in ("requests", "limits")):
+        return missing
     for name in hard:
         field, _, plain = name.rpartition(".")
         if plain not in ("cpu", "memory") or field not in ("", "requests", "limits"):

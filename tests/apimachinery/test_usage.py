@@ -51,6 +51,22 @@ def test_init_containers_run_one_at_a_time_and_sidecars_stay() -> None:
     assert usage.pod_amounts(spec, "requests") == {"cpu": 4}
 
 
+def test_what_a_pod_states_as_a_whole_counts_instead_of_its_containers() -> None:
+    spec = {
+        "containers": [container({"cpu": "500m", "memory": "1Gi"}), container()],
+        "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "3"}},
+    }
+    assert usage.pod_amounts(spec, "requests") == {"cpu": 2, "memory": 2**30}
+    assert usage.pod_amounts(spec, "limits") == {"cpu": 3}
+    assert usage.unspecified(spec, ["cpu", "limits.memory"]) == {}
+
+
+def test_overhead_is_requested_and_raises_only_limits_that_are_set() -> None:
+    spec = {"containers": [container({}, {"cpu": "1"})], "overhead": {"cpu": "250m", "memory": "64Mi"}}
+    assert usage.pod_amounts(spec, "requests") == {"cpu": 0.25, "memory": 64 * 2**20}
+    assert usage.pod_amounts(spec, "limits") == {"cpu": 1.25}
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "found"),
     [
