@@ -157,24 +157,10 @@ class Timeout(StatusError):
         super().__init__(f"Timeout: {message}", retry_after=retry_after, **more)
 
 
-_REASONS: dict[str, type[StatusError]] = {each.reason: each for each in StatusError.__subclasses__()}
-_CODES: dict[int, type[StatusError]] = {
-    400: BadRequest,
-    401: Unauthorized,
-    403: Forbidden,
-    404: NotFound,
-    405: MethodNotAllowed,
-    406: NotAcceptable,
-    409: Conflict,
-    410: Gone,
-    413: RequestEntityTooLarge,
-    415: UnsupportedMediaType,
-    422: Invalid,
-    429: TooManyRequests,
-    500: InternalError,
-    503: ServiceUnavailable,
-    504: Timeout,
-}
+_CLASSES = StatusError.__subclasses__()
+_REASONS: dict[str, type[StatusError]] = {each.reason: each for each in _CLASSES}
+# Of several with one code the first, but for 409, which most often is a lost race.
+_CODES: dict[int, type[StatusError]] = {each.code: each for each in reversed(_CLASSES)} | {409: Conflict}
 
 
 def from_status(status: JSON, code: int = 0) -> StatusError:

@@ -57,16 +57,33 @@ def _where(spec: JSON, wrong: Callable[[JSON], bool]) -> list[str]:
     return [each.get("name", "") for each in containers(spec) if wrong(each)]
 
 
+def _who(spec: JSON, wrong: Callable[[JSON], bool], *, pod: bool = True) -> str:
+    """Where something is wrong: in the pod's own security context (if that has such a field), in containers."""
+    found = _where(spec, wrong)
+    return " and ".join((["pod"] if pod and wrong(spec) else []) + ([_named("container", found)] if found else []))
+
+
+def _check(what: str, wrong: Callable[[JSON], bool], text: str, *, pod: bool = True) -> Check:
+    """The check of a field that a pod and each of its containers may have."""
+
+    def check(spec: JSON) -> Fault | None:
+        who = _who(spec, wrong, pod=pod)
+        return (what, f"{who} {text}") if who else None
+
+    return check
+
+
 def _host_namespaces(spec: JSON) -> Fault | None:
     set_ = [f"{field}=true" for field in ("hostNetwork", "hostPID", "hostIPC") if spec.get(field)]
     return ("host namespaces", ", ".join(set_)) if set_ else None
 
 
-def _privileged(spec: JSON) -> Fault | None:
-    found = _where(spec, lambda each: bool(_context(each).get("privileged")))
-    return (
-        ("privileged", f"{_named('container', found)} must not set securityContext.privileged=true") if found else None
-    )
+_privileged = _check(
+    "privileged",
+    lambda each: bool(_context(each).get("privileged")),
+    "must not set securityContext.privileged=true",
+    pod=False,
+)
 
 
 def _added(container: JSON) -> list[str]:
@@ -100,17 +117,11 @@ def _host_ports(spec: JSON) -> Fault | None:
     return "hostPort", f"{_named('container', found)} {uses} {noun} {', '.join(map(str, ports))}"
 
 
-def _apparmor(spec: JSON) -> Fault | None:
-    def unconfined(holder: JSON) -> bool:
-        return (_context(holder).get("appArmorProfile") or {}).get("type") == "Unconfined"
-
-    found = (["pod"] if unconfined(spec) else []) + (
-        [_named("container", names)] if (names := _where(spec, unconfined)) else []
-    )
-    if not found:
-        return None
-    text = 'must not set securityContext.appArmorProfile.type to "Unconfined"'
-    return "forbidden AppArmor profile", f"{' and '.join(found)} {text}"
+_apparmor = _check(
+    "forbidden AppArmor profile",
+    lambda each: (_context(each).get("appArmorProfile") or {}).get("type") == "Unconfined",
+    'must not set securityContext.appArmorProfile.type to "Unconfined"',
+)
 
 
 def _selinux(spec: JSON) -> Fault | None:
@@ -125,23 +136,23 @@ def _selinux(spec: JSON) -> Fault | None:
     return "seLinuxOptions", f"{' and '.join(seen)} set forbidden securityContext.seLinuxOptions"
 
 
-def _proc_mount(spec: JSON) -> Fault | None:
-    found = _where(spec, lambda each: (_context(each).get("procMount") or "Default") != "Default")
-    if not found:
-        return None
-    return "procMount", f'{_named("container", found)} must not set securityContext.procMount to "Unmasked"'
+_proc_mount = _check(
+    "procMount",
+    lambda each: (_context(each).get("procMount") or "Default") != "Default",
+    'must not set securityContext.procMount to "Unmasked"',
+    pod=False,
+)
 
 
 def _seccomp(holder: JSON) -> str:
     return str((_context(holder).get("seccompProfile") or {}).get("type") or "")
 
 
-def _seccomp_confined(spec: JSON) -> Fault | None:
-    found = _where(spec, lambda each: _seccomp(each) == "Unconfined")
-    who = ["pod"] if _seccomp(spec) == "Unconfined" else []
-    who += [_named("container", found)] if found else []
-    text = 'must not set securityContext.seccompProfile.type to "Unconfined"'
-    return ("seccompProfile", f"{' and '.join(who)} {text}") if who else None
+_seccomp_confined = _check(
+    "seccompProfile",
+    lambda each: _seccomp(each) == "Unconfined",
+    'must not set securityContext.seccompProfile.type to "Unconfined"',
+)
 
 
 def _sysctls(spec: JSON) -> Fault | None:
@@ -149,17 +160,11 @@ def _sysctls(spec: JSON) -> Fault | None:
     return ("forbidden sysctls", ", ".join(found)) if found else None
 
 
-def _host_process(spec: JSON) -> Fault | None:
-    def host_process(holder: JSON) -> bool:
-        return bool((_context(holder).get("windowsOptions") or {}).get("hostProcess"))
-
-    found = _where(spec, host_process)
-    who = (["pod"] if host_process(spec) else []) + ([_named("container", found)] if found else [])
-    return (
-        ("hostProcess", f"{' and '.join(who)} must not set securityContext.windowsOptions.hostProcess=true")
-        if (who)
-        else None
-    )
+_host_process = _check(
+    "hostProcess",
+    lambda each: bool((_context(each).get("windowsOptions") or {}).get("hostProcess")),
+    "must not set securityContext.windowsOptions.hostProcess=true",
+)
 
 
 def _volume_types(spec: JSON) -> Fault | None:
@@ -175,32 +180,24 @@ def _volume_types(spec: JSON) -> Fault | None:
     return "restricted volume types", f"{_named('volume', list(wrong))} {uses} {_quoted(kinds)}"
 
 
-def _escalation(spec: JSON) -> Fault | None:
-    found = _where(spec, lambda each: _context(each).get("allowPrivilegeEscalation") is not False)
-    if not found:
-        return None
-    return (
-        "allowPrivilegeEscalation != false",
-        f"{_named('container', found)} must set securityContext.allowPrivilegeEscalation=false",
-    )
+_escalation = _check(
+    "allowPrivilegeEscalation != false",
+    lambda each: _context(each).get("allowPrivilegeEscalation") is not False,
+    "must set securityContext.allowPrivilegeEscalation=false",
+    pod=False,
+)
 
 
 def _non_root(spec: JSON) -> Fault | None:
-    of_pod = _context(spec).get("runAsNonRoot")
-    wrong = _where(spec, lambda each: _context(each).get("runAsNonRoot") is False)
-    if wrong or of_pod is False:
-        who = (["pod"] if of_pod is False else []) + ([_named("container", wrong)] if wrong else [])
-        return "runAsNonRoot != true", f"{' and '.join(who)} must not set securityContext.runAsNonRoot=false"
+    if who := _who(spec, lambda each: _context(each).get("runAsNonRoot") is False):
+        return "runAsNonRoot != true", f"{who} must not set securityContext.runAsNonRoot=false"
     unset = _where(spec, lambda each: _context(each).get("runAsNonRoot") is None)
-    if of_pod or not unset:
+    if _context(spec).get("runAsNonRoot") or not unset:
         return None
     return "runAsNonRoot != true", f"pod or {_named('container', unset)} must set securityContext.runAsNonRoot=true"
 
 
-def _root_user(spec: JSON) -> Fault | None:
-    found = _where(spec, lambda each: _context(each).get("runAsUser") == 0)
-    who = (["pod"] if _context(spec).get("runAsUser") == 0 else []) + ([_named("container", found)] if found else [])
-    return ("runAsUser=0", f"{' and '.join(who)} must not set runAsUser=0") if who else None
+_root_user = _check("runAsUser=0", lambda each: _context(each).get("runAsUser") == 0, "must not set runAsUser=0")
 
 
 def _seccomp_set(spec: JSON) -> Fault | None:

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apimachinery import errors
-from apimachinery.field import FieldError, invalid
+from apimachinery.field import invalid
 from apimachinery.meta import JSON
 from apiserver.authorization import Authorizer
 from apiserver.parts import Parts
 from apiserver.request import Call, RequestInfo, User
 
 _AUTHORIZATION = "authorization.k8s.io"
+_ASKED = ("verb", "group", "version", "resource", "subresource", "namespace", "name")
 
 
 async def token_review(call: Call, body: JSON, parts: Parts) -> JSON:
@@ -123,37 +124,14 @@ def _question(body: JSON, kind: str) -> RequestInfo:
     spec = body.get("spec") or {}
     resource: dict[str, Any] | None = spec.get("resourceAttributes")
     path: dict[str, Any] | None = spec.get("nonResourceAttributes")
-    faults: list[FieldError] = []
-    if resource is None and path is None:
-        faults.append(
-            invalid(
-                "spec.resourceAttributes",
-                None,
-                "exactly one of nonResourceAttributes or resourceAttributes must be specified",
-            )
-        )
     if resource is not None and path is not None:
-        faults.append(
-            invalid("spec.nonResourceAttributes", path, "cannot be specified in combination with resourceAttributes")
-        )
-    if faults:
-        raise errors.invalid(_AUTHORIZATION, kind, "", faults)
+        text = "cannot be specified in combination with resourceAttributes"
+        raise errors.invalid(_AUTHORIZATION, kind, "", [invalid("spec.nonResourceAttributes", path, text)])
+    if path is not None:
+        return RequestInfo(path.get("verb") or "", False, path.get("path") or "")
     if resource is None:
-        asked = path or {}
-        return RequestInfo(asked.get("verb") or "", False, asked.get("path") or "")
+        text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise errors.invalid(_AUTHORIZATION, kind, "", [invalid("spec.resourceAttributes", None, text)])
 
-    def text(field: str) -> str:
-        value = resource.get(field)
-        return value if isinstance(value, str) else ""
-
-    return RequestInfo(
-        text("verb"),
-        True,
-        "",
-        text("group"),
-        text("version"),
-        text("resource"),
-        text("subresource"),
-        text("namespace"),
-        text("name"),
-    )
+    given = {name: resource[name] for name in _ASKED if isinstance(resource.get(name), str)}
+    return RequestInfo(is_resource=True, path="", **{"verb": "", **given})
