@@ -89,9 +89,6 @@ class Kind:
         """Whether objects of it are kept at all: reviews and bindings are only answered."""
         return "get" in self.verbs and not self.computed
 
-    def subresource(self, name: str) -> Subresource | None:
-        return next((each for each in self.subresources if each.name == name), None)
-
 
 _rows: list[Kind] = []
 _READ_WRITE: Final = ("get", "patch", "update")

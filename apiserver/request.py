@@ -53,7 +53,6 @@ class RequestInfo:
     name: str = ""
     field_selector: str = ""
     label_selector: str = ""
-    rest: str = ""  # what follows the subresource in the path (proxy), without the leading slash
 
     @property
     def long_running(self) -> bool:
@@ -71,10 +70,6 @@ class Call:
     raw_query: str
     user: User
     warnings: list[str] = field(default_factory=list)
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self.request.headers
 
     def values(self, name: str) -> list[str]:
         """Every value of a repeated parameter (`command=ls&command=-l`)."""
@@ -135,8 +130,6 @@ def _resource(
         info.name = parts[1]
         if count > 2:
             info.subresource = parts[2]
-            if count > 3:
-                info.rest = "/".join(parts[3:])
         return info
     if verb == "get":
         watching = query.get("watch") if query else None

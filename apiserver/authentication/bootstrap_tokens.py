@@ -47,7 +47,8 @@ class BootstrapTokens:
         if obj.get("type") != SECRET_TYPE or meta.is_deleting(obj):
             return None
         data = {name: b64decode(value).decode(errors="replace") for name, value in (obj.get("data") or {}).items()}
-        if data.get("token-id") != identifier or not compare_digest(data.get("token-secret", ""), secret):
+        kept = data.get("token-secret", "").encode()  # compare_digest refuses text that isn't ASCII
+        if data.get("token-id") != identifier or not compare_digest(kept, secret.encode()):
             return None
         if data.get("usage-bootstrap-authentication") != "true":
             return None

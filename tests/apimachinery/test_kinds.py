@@ -26,7 +26,7 @@ def test_every_version_has_a_definition_and_a_way_back(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda each: each.resource)
 def test_stored_kinds_with_a_status_say_so(kind: Kind) -> None:
     properties = definitions.definition(kind.gvk)["properties"]
-    if kind.subresource("status"):
+    if any(each.name == "status" for each in kind.subresources):
         assert "status" in properties
     elif kind.stored and kind not in (kinds.COMPONENT_STATUS, kinds.CSI_NODE):  # alpha in CSINode
         assert "status" not in properties
@@ -48,11 +48,9 @@ def test_rows_read_as_discovery_needs_them() -> None:
     assert kinds.DEPLOYMENT.api_version == "apps/v1"
     assert kinds.HORIZONTAL_POD_AUTOSCALER.versions == ("v2", "v1")
     assert kinds.named("Event") is kinds.CORE_EVENT
-    eviction = kinds.POD.subresource("eviction")
-    assert eviction is not None
-    assert eviction.gvk == GVK("policy", "v1", "Eviction")
-    attach = kinds.POD.subresource("attach")
-    assert attach is not None
+    of_pods = {each.name: each for each in kinds.POD.subresources}
+    assert of_pods["eviction"].gvk == GVK("policy", "v1", "Eviction")
+    attach = of_pods["attach"]
     assert (attach.gvk.kind, attach.verbs) == ("PodAttachOptions", ("create", "get"))
     assert not kinds.TOKEN_REVIEW.stored
 

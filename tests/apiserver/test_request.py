@@ -42,9 +42,9 @@ def test_other_paths_are_no_resources(path: str) -> None:
     assert parse("GET", path)[0] == RequestInfo("get", False, path)
 
 
-def test_a_proxied_path_is_kept() -> None:
+def test_a_proxied_path_is_a_subresource() -> None:
     info = parse("GET", "/api/v1/namespaces/n/services/s:http/proxy/a/b?c=d")[0]
-    assert (info.name, info.subresource, info.rest) == ("s:http", "proxy", "a/b")
+    assert (info.name, info.subresource) == ("s:http", "proxy")
     assert info.long_running
 
 

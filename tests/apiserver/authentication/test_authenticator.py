@@ -174,6 +174,7 @@ async def test_a_bootstrap_token_joins_its_groups(authenticator: Authenticator, 
     "changes",
     [
         {"token-secret": "aaaaaaaaaaaaaaaa"},
+        {"token-secret": "0123456789abcdé"},
         {"usage-bootstrap-authentication": ""},
         {"expiration": "2020-01-01T00:00:00Z"},
         {"expiration": "never"},
