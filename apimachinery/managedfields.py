@@ -28,17 +28,9 @@ OLD_UPDATERS: Final = "ancient-changes"
 FIELDS_TYPE: Final = "FieldsV1"
 # what the server alone decides, or what names the object: nobody owns it
 _UNOWNED_METADATA: Final = (
-    SELF,
-    "f:name",
-    "f:namespace",
-    "f:creationTimestamp",
-    "f:selfLink",
-    "f:uid",
-    "f:clusterName",
-    "f:generation",
-    "f:managedFields",
-    "f:resourceVersion",
-)
+    SELF, "f:name", "f:namespace", "f:creationTimestamp", "f:selfLink", "f:uid", "f:clusterName", "f:generation",
+    "f:managedFields", "f:resourceVersion",
+)  # fmt: skip
 # Containers that upstream's types always have, so that no write makes them appear and nobody owns them as such.
 _POD: Final[FieldSet] = {"f:metadata": {}, "f:spec": {"f:containers": {}}}
 _JOB: Final[FieldSet] = {"f:metadata": {}, "f:spec": {"f:template": _POD}}

@@ -33,7 +33,6 @@ _RESOURCES = frozenset(
         ("storage.k8s.io", "csinodes"),
         ("", "persistentvolumeclaims"),
         ("", "persistentvolumes"),
-        ("resource.k8s.io", "resourceslices"),
     }
 )
 

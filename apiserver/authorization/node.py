@@ -12,7 +12,7 @@ the pod changes, so that a pod write costs two dict operations here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from apimachinery import meta, volumes
@@ -39,6 +39,20 @@ _GRAPH = {
     ("resource.k8s.io", "resourceclaims", ""): frozenset({"get"}),
 }
 Reference = tuple[str, str]  # resource, name
+# What a pod's environment and volumes refer to: fields, and of which resource they name an object.
+_ENVIRONMENT = (
+    ("secretKeyRef", "secrets"), ("configMapKeyRef", "configmaps"), ("secretRef", "secrets"),
+    ("configMapRef", "configmaps"),
+)  # fmt: skip
+_VOLUMES = (
+    ("secret", "secretName", "secrets"),
+    ("configMap", "name", "configmaps"),
+    ("persistentVolumeClaim", "claimName", "persistentvolumeclaims"),
+)
+_DRIVER_SECRETS = (
+    ("csi", "nodePublishSecretRef"), ("flexVolume", "secretRef"), ("iscsi", "secretRef"), ("rbd", "secretRef"),
+    ("cephfs", "secretRef"),
+)  # fmt: skip
 
 
 class Stored(Protocol):
@@ -141,10 +155,10 @@ def references(pod: JSON) -> set[Reference]:
         found.add(("secrets", secret.get("name", "")))
     for containers in ("initContainers", "containers", "ephemeralContainers"):
         for container in spec.get(containers) or ():
-            _environment(container, found)
+            found.update(_environment(container))
     pod_name = (pod.get("metadata") or {}).get("name", "")
     for volume in spec.get("volumes") or ():
-        _volume(volume, pod_name, found)
+        found.update(_volume(volume, pod_name))
     for claim in (pod.get("status") or {}).get("resourceClaimStatuses") or ():
         found.add(("resourceclaims", claim.get("resourceClaimName", "")))
     for claim in spec.get("resourceClaims") or ():
@@ -153,41 +167,27 @@ def references(pod: JSON) -> set[Reference]:
     return found
 
 
-def _environment(container: JSON, found: set[Reference]) -> None:
-    for variable in container.get("env") or ():
-        source = variable.get("valueFrom") or {}
-        for field, resource in (("secretKeyRef", "secrets"), ("configMapKeyRef", "configmaps")):
+def _environment(container: JSON) -> Iterator[Reference]:
+    from_values = [variable.get("valueFrom") or {} for variable in container.get("env") or ()]
+    for source in (*from_values, *(container.get("envFrom") or ())):
+        for field, resource in _ENVIRONMENT:
             if reference := source.get(field):
-                found.add((resource, reference.get("name", "")))
-    for source in container.get("envFrom") or ():
-        for field, resource in (("secretRef", "secrets"), ("configMapRef", "configmaps")):
-            if reference := source.get(field):
-                found.add((resource, reference.get("name", "")))
+                yield resource, reference.get("name", "")
 
 
-def _volume(volume: JSON, pod_name: str, found: set[Reference]) -> None:
-    if secret := volume.get("secret"):
-        found.add(("secrets", secret.get("secretName", "")))
-    if config_map := volume.get("configMap"):
-        found.add(("configmaps", config_map.get("name", "")))
-    if claim := volume.get("persistentVolumeClaim"):
-        found.add(("persistentvolumeclaims", claim.get("claimName", "")))
+def _volume(volume: JSON, pod_name: str) -> Iterator[Reference]:
+    for source, field, resource in _VOLUMES:
+        if reference := volume.get(source):
+            yield resource, reference.get(field, "")
     if volume.get("ephemeral") is not None:
-        found.add(("persistentvolumeclaims", f"{pod_name}-{volume.get('name')}"))
+        yield "persistentvolumeclaims", f"{pod_name}-{volume.get('name')}"
     for source in (volume.get("projected") or {}).get("sources") or ():
-        if secret := source.get("secret"):
-            found.add(("secrets", secret.get("name", "")))
-        if config_map := source.get("configMap"):
-            found.add(("configmaps", config_map.get("name", "")))
-    for driver, field in (
-        ("csi", "nodePublishSecretRef"),
-        ("flexVolume", "secretRef"),
-        ("iscsi", "secretRef"),
-        ("rbd", "secretRef"),
-        ("cephfs", "secretRef"),
-    ):
+        for field, resource in (("secret", "secrets"), ("configMap", "configmaps")):
+            if reference := source.get(field):
+                yield resource, reference.get("name", "")
+    for driver, field in _DRIVER_SECRETS:
         if reference := (volume.get(driver) or {}).get(field):
-            found.add(("secrets", reference.get("name", "")))
+            yield "secrets", reference.get("name", "")
 
 
 def node_name(user: User) -> str:
@@ -247,20 +247,13 @@ class NodeAuthorizer:
         return _ALLOWED
 
     def _own(self, node: str, info: RequestInfo, namespace: str) -> Decision:
+        what = "node lease" if namespace else "CSINode"
         if info.verb not in ("get", "create", "update", "patch", "delete"):
-            return _refused(
-                "can only get, create, update, patch, or delete a node lease"
-                if namespace
-                else "can only get, create, update, patch, or delete a CSINode"
-            )
+            return _refused(f"can only get, create, update, patch, or delete a {what}")
         if namespace and info.namespace != namespace:
             return _refused(f'can only access leases in the "{namespace}" system namespace')
         if info.name != node and not (info.verb == "create" and not info.name):
-            return _refused(
-                "can only access node lease with the same name as the requesting node"
-                if namespace
-                else "can only access CSINode with the same name as the requesting node"
-            )
+            return _refused(f"can only access {what} with the same name as the requesting node")
         return _ALLOWED
 
     def _by_rule(self, info: RequestInfo) -> Decision:
