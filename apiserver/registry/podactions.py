@@ -53,11 +53,12 @@ async def evict(call: Call, body: JSON, parts: Parts) -> JSON:
     """Deletes a pod if its disruption budget allows. TooManyRequests, with a cause, if it doesn't."""
     namespace, name = call.info.namespace, call.info.name
     context = parameters.context(call)
+    options = deletion.parse_options(body.get("deleteOptions") or {})
+    context.dry_run = context.dry_run or options.dry_run  # said by either, nothing of the budget is spent
     store = parts.resources.store(kinds.POD)
     pod = (await store.get(namespace, name)).parsed()
     if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed", "Pending") and not meta.is_deleting(pod):
         await _spend_budget(parts, pod, context)
-    options = deletion.parse_options(body.get("deleteOptions") or {})
     await deletion.delete(store, namespace, name, options, context)
     return _SUCCESS
 

@@ -127,6 +127,9 @@ def test_a_budget_that_is_used_up_stops_a_drain(kubectl: Kubectl, server: APISer
     assert (answer.code, answer.json()["reason"]) == (429, "TooManyRequests")
     assert "Retry-After" not in answer.headers  # or client libraries would wait where drain wants to say why
     kubectl(*patch, json.dumps({"status": {**seen, "disruptionsAllowed": 1}}))
+    for _ in range(2):  # a try spends nothing of the budget
+        assert "evicting pod default/guarded (server dry run)" in kubectl("drain", "n", "--force", "--dry-run=server")
+    assert kubectl("get", "pdb", "b", "-o", "jsonpath={.status.disruptionsAllowed}{.status.disruptedPods}") == "1"
     assert "node/n drained" in kubectl("drain", "n", "--force", "--timeout=30s")
 
 
