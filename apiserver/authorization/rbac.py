@@ -28,17 +28,13 @@ _DECISIONS_REMEMBERED = 8192  # of one user
 
 
 @dataclass(frozen=True, slots=True)
-class _ClusterRole:
+class _Role:
+    """A Role or a ClusterRole; `selectors` choose the ClusterRoles that one sums up."""
+
     rules: tuple[Rule, ...]
     raw: tuple[JSON, ...]
     labels: dict[str, str]
     selectors: tuple[label_selectors.Selector, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Role:
-    rules: tuple[Rule, ...]
-    raw: tuple[JSON, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,7 @@ class RBAC:
     """Decides by roles and bindings. Handlers `on_*` fit `Storage.listen`."""
 
     def __init__(self) -> None:
-        self._cluster_roles: dict[str, _ClusterRole] = {}
+        self._cluster_roles: dict[str, _Role] = {}
         self._roles: dict[str, _Role] = {}
         self._cluster: _Index = {}
         self._namespaced: dict[str, _Index] = {}
@@ -82,26 +78,19 @@ class RBAC:
 
     def on_cluster_role(self, event: str, key: str, obj: JSON | None) -> None:
         """A ClusterRole came, changed or went."""
-        name = key.rpartition("/")[2]
-        self._remembered.clear()
-        if event == "DELETED" or obj is None:
-            self._cluster_roles.pop(name, None)
-            return
-        selectors = (obj.get("aggregationRule") or {}).get("clusterRoleSelectors") or ()
-        self._cluster_roles[name] = _ClusterRole(
-            compile_rules(obj.get("rules")),
-            tuple(obj.get("rules") or ()),
-            meta.labels(obj),
-            tuple(label_selectors.from_label_selector(selector) for selector in selectors),
-        )
+        self._keep(self._cluster_roles, event, key.rpartition("/")[2], obj)
 
     def on_role(self, event: str, key: str, obj: JSON | None) -> None:
         """A Role came, changed or went."""
+        self._keep(self._roles, event, _namespaced_name(key), obj)
+
+    def _keep(self, roles: dict[str, _Role], event: str, name: str, obj: JSON | None) -> None:
         self._remembered.clear()
         if event == "DELETED" or obj is None:
-            self._roles.pop(_namespaced_name(key), None)
+            roles.pop(name, None)
         else:
-            self._roles[_namespaced_name(key)] = _Role(compile_rules(obj.get("rules")), tuple(obj.get("rules") or ()))
+            rules = obj.get("rules") or ()
+            roles[name] = _Role(compile_rules(rules), tuple(rules), meta.labels(obj), tuple(_selectors(obj)))
 
     def on_cluster_role_binding(self, event: str, key: str, obj: JSON | None) -> None:
         """A ClusterRoleBinding came, changed or went."""
@@ -203,17 +192,17 @@ class RBAC:
 
     def role_rules(self, kind: str, name: str, namespace: str) -> tuple[Rule, ...] | None:
         """The rules of a role, aggregation included; None if there is no such role."""
-        if kind == "Role":
-            role = self._roles.get(f"{namespace}/{name}")
-            return role.rules if role is not None else None
-        cluster_role = self._cluster_roles.get(name)
-        if cluster_role is None:
-            return None
-        if not cluster_role.selectors:
-            return cluster_role.rules
-        return cluster_role.rules + tuple(rule for part in self._aggregated(name, {name}) for rule in part.rules)
+        parts = self._parts(kind, name, namespace)
+        return tuple(rule for part in parts for rule in part.rules) if parts else None
 
-    def _aggregated(self, name: str, seen: set[str]) -> Iterator[_ClusterRole]:
+    def _parts(self, kind: str, name: str, namespace: str) -> list[_Role]:
+        """The role and those that it sums up; [] if there is no such role."""
+        role = self._roles.get(f"{namespace}/{name}") if kind == "Role" else self._cluster_roles.get(name)
+        if role is None:
+            return []
+        return [role] if kind == "Role" else [role, *self._aggregated(name, {name})]
+
+    def _aggregated(self, name: str, seen: set[str]) -> Iterator[_Role]:
         """The roles that an aggregating role sums up, through roles that aggregate in turn (edit is part of admin)."""
         for selector in self._cluster_roles[name].selectors:
             for other, role in self._cluster_roles.items():
@@ -225,8 +214,7 @@ class RBAC:
     def aggregated_rules(self, obj: JSON) -> tuple[Rule, ...]:
         """What a ClusterRole about to be written would sum up, from its aggregationRule."""
         found: list[Rule] = []
-        for raw in (obj.get("aggregationRule") or {}).get("clusterRoleSelectors") or ():
-            selector = label_selectors.from_label_selector(raw)
+        for selector in _selectors(obj):
             for role in self._cluster_roles.values():
                 if selector.matches(role.labels):
                     found += role.rules
@@ -243,16 +231,14 @@ class RBAC:
         missing: list[str] = []
         for binding in self._bindings(user, namespace):
             if self._rules(binding, missing):
-                found += [rule for rule in self._raw(binding) if rule not in found]
+                for part in self._parts(binding.role_kind, binding.role, binding.key.partition("/")[0]):
+                    found += [rule for rule in part.raw if rule not in found]
         return found, ", ".join(missing)
 
-    def _raw(self, binding: _Binding) -> list[JSON]:
-        if binding.role_kind == "Role":
-            return list(self._roles[f"{binding.key.partition('/')[0]}/{binding.role}"].raw)
-        raw = list(self._cluster_roles[binding.role].raw)
-        for part in self._aggregated(binding.role, {binding.role}):
-            raw += part.raw
-        return raw
+
+def _selectors(role: JSON) -> Iterator[label_selectors.Selector]:
+    for selector in (role.get("aggregationRule") or {}).get("clusterRoleSelectors") or ():
+        yield label_selectors.from_label_selector(selector)
 
 
 def _namespaced_name(key: str) -> str:

@@ -16,7 +16,7 @@ from apimachinery.field import FieldError, forbidden, invalid
 from apimachinery.meta import JSON
 from apiserver.endpoints.streaming_proxy import Proxy
 from apiserver.outbound.kubelet import KubeletClient
-from apiserver.outbound.tunnel import Refusal, dial_error, is_upgrade, tunnel
+from apiserver.outbound.tunnel import dial_error, is_upgrade, tunnel
 from apiserver.registry.store import existing
 from apiserver.replies import Done, Reply
 from apiserver.request import TRUE, RequestInfo, parse_query
@@ -82,8 +82,7 @@ class Streaming:
         target = self._kubelets.target(await self._node(pod, f"pod {info.name} does not have a host assigned"))
         if not is_upgrade(request):
             raise errors.BadRequest("Upgrade request required")
-        outcome = await tunnel(request, target, f"{path}?{urlencode(query)}" if query else path)
-        return _passed_on(outcome) if isinstance(outcome, Refusal) else outcome
+        return await tunnel(request, target, f"{path}?{urlencode(query)}" if query else path)
 
     # -- logs ---------------------------------------------------------------------------------------------------
 
@@ -187,8 +186,3 @@ def _kubelet_error(status: int, body: bytes, name: str) -> errors.StatusError:
     if status == 404:
         return errors.NotFound(text or f"the server could not find the requested resource ( pods/log {name})")
     return errors.InternalError(text or f"the kubelet answered {status}")
-
-
-def _passed_on(refusal: Refusal) -> Reply:
-    """The kubelet did not upgrade: its answer is the client's."""
-    return Reply(refusal.body, status=refusal.status, content_type=refusal.content_type)

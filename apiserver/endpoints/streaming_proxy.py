@@ -18,7 +18,7 @@ from yarl import URL
 
 from apimachinery import errors, kinds, labels
 from apiserver.outbound.kubelet import KubeletClient, Target
-from apiserver.outbound.tunnel import Refusal, is_upgrade, passed_headers, tunnel
+from apiserver.outbound.tunnel import is_upgrade, passed_headers, tunnel
 from apiserver.registry.store import existing
 from apiserver.replies import Done, Reply
 from apiserver.request import RequestInfo
@@ -58,10 +58,7 @@ class Proxy:
         prefix, rest = "/".join(segments[:depth]), "/".join(segments[depth:])
         path = f"/{rest}{mark}{query}"
         if is_upgrade(request):
-            outcome = await tunnel(request, target, path)
-            if isinstance(outcome, Refusal):
-                return Reply(outcome.body, status=outcome.status, content_type=outcome.content_type)
-            return outcome
+            return await tunnel(request, target, path)
         return await self._pass(request, target, path, prefix)
 
     async def _pod(self, namespace: str, name: str, *, scheme: str, port: str) -> Target:

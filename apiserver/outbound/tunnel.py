@@ -13,14 +13,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from aiohttp import web
 
 from apimachinery import errors
 from apiserver.outbound.kubelet import Target
-from apiserver.replies import Done
+from apiserver.replies import Done, Reply
 
 _HEAD_LIMIT_BYTES = 64 * 1024
 _REFUSAL_LIMIT_BYTES = 64 * 1024
@@ -29,15 +28,6 @@ _HELD_BYTES = 256 * 1024  # from the client, not yet taken by the peer
 _CONNECT_SECONDS = 30.0
 _NOT_PASSED_ON = frozenset({"host", "authorization", "content-length", "transfer-encoding", "cookie"})
 _TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The peer's answer where it did not upgrade."""
-
-    status: int
-    content_type: str
-    body: bytes
 
 
 def is_upgrade(request: web.BaseRequest) -> bool:
@@ -105,8 +95,11 @@ class _FromClient:
                 return
 
 
-async def tunnel(request: web.BaseRequest, target: Target, path: str) -> Done | Refusal:
-    """Upgrade at `target` and copy until either side ends. Raises StatusError (500) if the peer can't be reached."""
+async def tunnel(request: web.BaseRequest, target: Target, path: str) -> Done | Reply:
+    """Upgrade at `target` and copy until either side ends; or the answer of a peer that doesn't upgrade.
+
+    Raises StatusError (500) if the peer can't be reached.
+    """
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(
@@ -174,7 +167,7 @@ async def _copy(reader: asyncio.StreamReader, request: web.BaseRequest) -> None:
         await request.protocol._drain_helper()
 
 
-async def _refusal(head: bytes, reader: asyncio.StreamReader) -> Refusal:
+async def _refusal(head: bytes, reader: asyncio.StreamReader) -> Reply:
     lines = head.decode("latin-1").split("\r\n")
     status = int(lines[0].split(" ")[1])
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
@@ -186,4 +179,4 @@ async def _refusal(head: bytes, reader: asyncio.StreamReader) -> Refusal:
                 body += data
     except (OSError, TimeoutError):
         body += b" (the rest of the answer did not come)"
-    return Refusal(status, headers.get("content-type", "text/plain"), body)
+    return Reply(body, status=status, content_type=headers.get("content-type", "text/plain"))
