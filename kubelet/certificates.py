@@ -10,7 +10,6 @@ import base64
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 
@@ -21,8 +20,6 @@ from kubeclient.errors import Unreachable
 from kubeclient.rest import Client
 
 from .settings import Settings
-
-JSON = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

@@ -13,15 +13,13 @@ import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from apimachinery import meta, quantity
+from apimachinery.meta import JSON
 
 from . import resources
 from .engine import Engine, EngineError
 from .resources import Limits
-
-JSON = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

@@ -5,14 +5,12 @@ Pure: every value that has to be looked up (environment, image, mounts) is hande
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from apimachinery import meta
+from apimachinery.meta import JSON
 
 from . import observed, resources
 from .environment import ConfigError, expand
-
-JSON = dict[str, Any]
 
 HOSTNAME_LENGTH_MAX = 63
 FQDN_LENGTH_MAX = 64  # of what the kernel takes as a host name

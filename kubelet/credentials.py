@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
-JSON = dict[str, Any]
+from apimachinery.meta import JSON
 
 DEFAULT_REGISTRY = "index.docker.io"
 SECRET_KEYS = {"kubernetes.io/dockerconfigjson": ".dockerconfigjson", "kubernetes.io/dockercfg": ".dockercfg"}

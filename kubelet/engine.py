@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-JSON = dict[str, Any]
+from apimachinery.meta import JSON
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 CONNECTIONS_MAX = 256  # waits, log followers and event streams each hold one

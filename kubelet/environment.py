@@ -8,13 +8,11 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from apimachinery import meta, quantity
+from apimachinery.meta import JSON
 
 from .resources import limits_of, requests_of
-
-JSON = dict[str, Any]
 
 _REFERENCE = re.compile(r"\$(\$|\(([^()]*)\))")
 _SUBSCRIPT = re.compile(r"^metadata\.(labels|annotations)\['(.+)'\]$")

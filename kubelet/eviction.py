@@ -11,9 +11,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from apimachinery import meta, quantity
+from apimachinery.meta import JSON
 
 from . import cgroupusage, pressure, resources
 from .engine import Engine, EngineError
@@ -24,7 +24,6 @@ from .pressure import Shortage
 from .runtime import Runtime
 from .settings import Settings
 
-JSON = dict[str, Any]
 Record = Callable[[str, str, str], None]  # of the node: type, reason, message
 
 log = logging.getLogger(__name__)

@@ -1,13 +1,11 @@
 """The files of a pod that the kubelet writes itself: /etc/hosts and /etc/resolv.conf."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from apimachinery import meta
+from apimachinery.meta import JSON
 
 from .container_config import fqdn, hostname
-
-JSON = dict[str, Any]
 
 SEARCH_MAX = 32
 NAMESERVERS_MAX = 3

@@ -11,11 +11,11 @@ from typing import Any
 
 import aiohttp
 
+from apimachinery.meta import JSON
+
 from .backoff import duration
 from .engine import EngineError
 from .runtime import Runtime
-
-JSON = dict[str, Any]
 
 BODY_BYTES_MAX = 10_240
 HEALTH = {b"": "UNKNOWN", b"\x08\x01": "SERVING", b"\x08\x02": "NOT_SERVING", b"\x08\x03": "SERVICE_UNKNOWN"}

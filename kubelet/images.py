@@ -7,14 +7,14 @@ which nothing is tried.
 import asyncio
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+
+from apimachinery.meta import JSON
 
 from . import credentials
 from .backoff import Backoff, duration
 from .credentials import Credential
 from .engine import Engine, EngineError
 
-JSON = dict[str, Any]
 Event = Callable[[str, str, str], None]  # type, reason, message
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"

@@ -8,9 +8,9 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack
-from typing import Any
 
 from apimachinery import kinds, meta
+from apimachinery.meta import JSON
 from componentbase.health import Checks
 from kubeclient.config import load_kubeconfig
 from kubeclient.events import EventRecorder
@@ -39,8 +39,6 @@ from .status_manager import StatusManager
 from .volumes.manager import Volumes
 from .volumes.nodelocal import NodeLocalVolumes
 from .volumes.tokens import Tokens
-
-JSON = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-from typing import Any
 
 from apimachinery import errors, kinds, meta
+from apimachinery.meta import JSON
 from componentbase import defaults
 from kubeclient.errors import Unreachable
 from kubeclient.rest import Client
-
-JSON = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

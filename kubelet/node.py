@@ -11,9 +11,9 @@ import platform
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from apimachinery import errors, kinds, meta, quantity
+from apimachinery.meta import JSON
 from componentbase import defaults
 from kubeclient.errors import Unreachable
 from kubeclient.rest import STRATEGIC_MERGE_PATCH, Client
@@ -23,8 +23,6 @@ from .abilities import memory_bytes
 from .engine import Engine, EngineError
 from .pressure import Shortage
 from .settings import Settings
-
-JSON = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

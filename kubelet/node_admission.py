@@ -6,15 +6,13 @@ refused here. A refused pod fails, and its controller makes another.
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Any
 
 from apimachinery import placement, quantity
+from apimachinery.meta import JSON
 
 from .container_config import effective_security
 from .plan import all_containers
 from .resources import pod_requests
-
-JSON = dict[str, Any]
 
 # Sysctls by the namespace that keeps them from other pods; those that are safe are allowed everywhere.
 SAFE_SYSCTLS = (

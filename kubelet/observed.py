@@ -5,9 +5,8 @@ that everything the kubelet ever started is found again after it restarts, and b
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
-JSON = dict[str, Any]
+from apimachinery.meta import JSON
 
 LABEL_POD_NAME = "io.kubernetes.pod.name"
 LABEL_POD_NAMESPACE = "io.kubernetes.pod.namespace"

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from apimachinery.meta import JSON
 from kubeclient.rest import Client
 
 from .backoff import Backoff
@@ -15,8 +15,6 @@ from .settings import Settings
 from .sources import ObjectSources
 from .status_manager import StatusManager
 from .volumes.manager import Volumes
-
-JSON = dict[str, Any]
 
 
 @dataclass(slots=True, kw_only=True)

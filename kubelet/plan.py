@@ -6,12 +6,11 @@ that restarts anywhere in between sees the same pod and makes the same plan.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from apimachinery.meta import JSON
 
 from .observed import CREATED, EXITED, Container, PodState
 from .resources import is_sidecar
-
-JSON = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from apimachinery import meta
+from apimachinery.meta import JSON
 
 from .handlers import Handlers, Outcome, Target
 from .observed import Container, PodState
 from .plan import all_containers
 
-JSON = dict[str, Any]
 Recorder = Callable[[JSON, str, str, str, str], None]  # pod, type, reason, message, container
 
 log = logging.getLogger(__name__)

@@ -6,11 +6,9 @@ a hard limit; a pod whose containers all have equal requests and limits is Guara
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from apimachinery import quantity
-
-JSON = dict[str, Any]
+from apimachinery.meta import JSON
 
 CPU_PERIOD_MICROSECONDS = 100_000
 CPU_QUOTA_MIN_MICROSECONDS = 1_000

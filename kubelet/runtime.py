@@ -11,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from apimachinery.meta import JSON
+
 from . import observed
 from .cgroups import Cgroups
 from .container_config import NodeAbilities, docker_name, sandbox_body
 from .engine import Engine, EngineError, demultiplex
 from .network.cni import CNI, Attachment, CNIError
 from .observed import Container, PodState
-
-JSON = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

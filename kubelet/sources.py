@@ -8,13 +8,12 @@ up to date and wakes the pods that use it.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from apimachinery import errors, kinds, meta
+from apimachinery.meta import JSON
 from kubeclient.errors import Unreachable
 from kubeclient.rest import Client
 
-JSON = dict[str, Any]
 Ref = tuple[str, str, str]  # kind, namespace, name
 
 log = logging.getLogger(__name__)

@@ -6,15 +6,13 @@ phase follows from the containers; Ready needs every container ready and every r
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from apimachinery import meta
+from apimachinery.meta import JSON
 
 from .observed import EXITED, NEVER, Container, PodState
 from .plan import restart_policy, to_be_restarted
 from .resources import is_sidecar, qos_class
-
-JSON = dict[str, Any]
 
 OWNED_CONDITIONS = (
     "PodReadyToStartContainers",

@@ -7,15 +7,13 @@ that someone else overwrote is put right.
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from apimachinery import errors, kinds, meta
+from apimachinery.meta import JSON
 from kubeclient.errors import Unreachable
 from kubeclient.rest import STRATEGIC_MERGE_PATCH, Client
 
 from . import status
-
-JSON = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

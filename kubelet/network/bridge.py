@@ -7,11 +7,10 @@ answered is kept, and says all there is to know: bridge, its hardware address, t
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-JSON = dict[str, Any]
+from apimachinery.meta import JSON
 
 NET = Path("/sys/class/net")
 

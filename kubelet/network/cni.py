@@ -12,11 +12,10 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-JSON = dict[str, Any]
+from apimachinery.meta import JSON
 
 INTERFACE = "eth0"
 PLUGIN_TIMEOUT_SECONDS = 60

@@ -8,16 +8,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import orjson
+
+from apimachinery.meta import JSON
 
 from ..settings import Settings
 from . import kernel
 from .cni import bridge_conflist
 from .overlay import VXLAN_OVERHEAD_BYTES, Overlay, Peer, wanted
-
-JSON = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from apimachinery import meta
+from apimachinery.meta import JSON
 from componentbase import defaults
-
-JSON = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import orjson
 from aiohttp import web
 
 from apimachinery import errors
+from apimachinery.meta import JSON
 from componentbase import metrics as base_metrics
 from componentbase import pki
 from componentbase.health import Checks
@@ -31,7 +31,6 @@ from . import exec as execution
 from . import logs, portforward, stats
 from .auth import Gate
 
-JSON = dict[str, Any]
 Handler = Callable[[web.BaseRequest, list[str]], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,6 @@ from aiohttp import web
 from apimachinery import errors, kinds
 from kubeclient.rest import Client
 
-JSON = dict[str, Any]
-
 CACHE_MAX = 1024
 ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS = 300.0, 30.0, 120.0
 VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}

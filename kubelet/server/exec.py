@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
 
 from apimachinery import errors, meta
+from apimachinery.meta import JSON
 from apimachinery.streams import channels
 
 from ..engine import Engine, EngineError, demultiplex
@@ -15,7 +15,6 @@ from ..parts import Parts
 from ..plan import all_containers
 from .remote import Remote, connect, wanted_channels
 
-JSON = dict[str, Any]
 Resize = Callable[[int, int], Awaitable[None]]
 
 CHUNK_BYTES = 1 << 16

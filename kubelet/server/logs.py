@@ -3,18 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from aiohttp import web
 
 from apimachinery import errors, meta
+from apimachinery.meta import JSON
 
 from ..engine import EngineError, demultiplex
 from ..observed import Container, PodState
 from ..parts import Parts
 from ..plan import all_containers
-
-JSON = dict[str, Any]
 
 STREAMS = {"Stdout": (1,), "Stderr": (2,), "All": (1, 2)}
 

@@ -9,17 +9,15 @@ import ctypes
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from apimachinery import errors, meta
+from apimachinery.meta import JSON
 from apimachinery.streams import channels, portforward, spdy
 
 from ..parts import Parts
 from .upgrading import Pipe, SpdySession, SpdyStream, WebSocketPipe, take_over
-
-JSON = dict[str, Any]
 
 CHUNK_BYTES = 1 << 16
 CLONE_NEWNET = 0x40000000

@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 from aiohttp import WSMsgType, web
 
 from apimachinery import errors
+from apimachinery.meta import JSON
 from apimachinery.streams import channels, spdy
 
 from .upgrading import SpdySession, SpdyStream, take_over
-
-JSON = dict[str, Any]
 
 STREAMS_TIMEOUT_SECONDS = 30.0
 MESSAGE_BYTES_MAX = 1 << 22

@@ -2,16 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 from apimachinery import meta
+from apimachinery.meta import JSON
 
 from .. import cgroupusage
 from ..abilities import memory_bytes
 from ..observed import Container
 from ..parts import Parts
-
-JSON = dict[str, Any]
 
 NANOSECONDS = 1_000_000_000
 

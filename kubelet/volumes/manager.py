@@ -10,9 +10,9 @@ import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from apimachinery import errors, kinds, meta, quantity, volumes
+from apimachinery.meta import JSON
 from kubeclient.rest import Client
 
 from ..environment import Sources
@@ -20,8 +20,6 @@ from ..settings import Settings
 from . import mounts, nodelocal, ownership, payloads, writer
 from .payloads import VolumeError
 from .tokens import Tokens
-
-JSON = dict[str, Any]
 
 PLUGINS = {
     "emptyDir": "kubernetes.io~empty-dir",

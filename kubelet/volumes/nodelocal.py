@@ -11,9 +11,9 @@ import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from apimachinery import errors, kinds, meta, volumes
+from apimachinery.meta import JSON
 from kubeclient.events import EventRecorder
 from kubeclient.informer import InformerFactory
 from kubeclient.rest import Client
@@ -22,8 +22,6 @@ from kubeclient.workqueue import WorkQueue, work
 from ..settings import Settings
 from . import mounts
 from .payloads import VolumeError
-
-JSON = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

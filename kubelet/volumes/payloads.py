@@ -5,16 +5,14 @@ Pure: objects and tokens are looked up before, by the names that `references` an
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from apimachinery import meta
+from apimachinery.meta import JSON
 
 from ..container_config import effective_security
 from ..environment import Sources, binary_data, field_value, resource_value
 from ..plan import all_containers
 from .writer import File
-
-JSON = dict[str, Any]
 
 DEFAULT_MODE = 0o644
 TOKEN_SECONDS_DEFAULT = 3600

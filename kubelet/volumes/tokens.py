@@ -6,14 +6,12 @@ has passed, so that what is in a volume is always valid.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from apimachinery import kinds, meta
+from apimachinery.meta import JSON
 from kubeclient.rest import Client
 
 from .payloads import TokenRequest
-
-JSON = dict[str, Any]
 
 RENEW_AFTER_SECONDS_MAX = 86_400.0
 RENEW_AT_SHARE_OF_LIFE = 0.8
