@@ -101,11 +101,12 @@ def _from_file(parser: argparse.ArgumentParser, file: Path) -> dict[str, Any]:
             continue
         if flag not in by_name:
             parser.error(f"--config {file}: unknown flag {key!r}")
-        values[by_name[flag].dest] = _as_text(value)
+        values[by_name[flag].dest] = as_text(value)
     return values
 
 
-def _as_text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
+    """A value of a YAML file as the command line would have it; None stays."""
     if isinstance(value, list):
         return ",".join(map(str, value))
     if isinstance(value, dict):

@@ -5,6 +5,7 @@ gives the same metric, so that two parts (or two tests) may both name it. `_crea
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from componentbase import defaults
 
+M = TypeVar("M", bound=MetricWrapperBase)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_BUCKETS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -37,28 +39,22 @@ class Metrics:
 
     def counter(self, name: str, help: str, labels: Sequence[str] = ()) -> Counter:
         """A counter; `name` with or without `_total`, the exposition always has it."""
-        if name not in self._made:
-            self._made[name] = Counter(name, help, labels, registry=self.registry)
-        made = self._made[name]
-        assert isinstance(made, Counter)
-        return made
+        return self._make(Counter, name, help, labels)
 
     def gauge(self, name: str, help: str, labels: Sequence[str] = ()) -> Gauge:
         """A gauge."""
-        if name not in self._made:
-            self._made[name] = Gauge(name, help, labels, registry=self.registry)
-        made = self._made[name]
-        assert isinstance(made, Gauge)
-        return made
+        return self._make(Gauge, name, help, labels)
 
     def histogram(
         self, name: str, help: str, labels: Sequence[str] = (), *, buckets: Iterable[float] = LATENCY_BUCKETS_SECONDS
     ) -> Histogram:
         """A histogram of seconds, unless other buckets are given."""
-        if name not in self._made:
-            self._made[name] = Histogram(name, help, labels, buckets=tuple(buckets), registry=self.registry)
-        made = self._made[name]
-        assert isinstance(made, Histogram)
+        return self._make(Histogram, name, help, labels, buckets=tuple(buckets))
+
+    def _make(self, kind: type[M], name: str, help: str, labels: Sequence[str], **options: Any) -> M:
+        made = self._made.get(name) or kind(name, help, labels, registry=self.registry, **options)
+        assert isinstance(made, kind), f"{name} is a metric of another kind"
+        self._made[name] = made
         return made
 
     def collect(self, collector: Collector) -> None:

@@ -15,7 +15,6 @@ from aiohttp import web
 from componentbase import defaults, health, metrics
 
 Authorize = Callable[[web.BaseRequest], Awaitable[bool]]
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 async def serve_ops(
@@ -27,10 +26,9 @@ async def serve_ops(
     ssl_context: ssl.SSLContext | None = None,
     authorize: Authorize | None = None,
     configuration: Mapping[str, Any] | None = None,
-    routes: Mapping[str, Handler] | None = None,
 ) -> "OpsServer":
     """Start serving; port 0 takes a free one (see `.port`). The caller awaits `stop()` of what comes back."""
-    server = OpsServer(checks, metrics, authorize, configuration or {}, routes or {})
+    server = OpsServer(checks, metrics, authorize, configuration or {})
     await server.start(host, port, ssl_context)
     return server
 
@@ -44,13 +42,11 @@ class OpsServer:
         metrics: metrics.Metrics,
         authorize: Authorize | None,
         configuration: Mapping[str, Any],
-        routes: Mapping[str, Handler],
     ) -> None:
         self._checks = checks
         self._metrics = metrics
         self._authorize = authorize
         self._configuration = configuration
-        self._routes = routes
         self._runner: web.ServerRunner | None = None
         self.port = 0
 
@@ -74,8 +70,6 @@ class OpsServer:
             return await self._health(first, rest, request)
         if self._authorize and not await self._authorize(request):
             return _text(403, "Forbidden")
-        if request.path in self._routes:
-            return await self._routes[request.path](request)
         if request.path == "/metrics":
             return web.Response(body=self._metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
         if request.path == "/version":

@@ -5,7 +5,6 @@ A `--config` file may be a KubeletConfiguration: what it calls otherwise than th
 
 import argparse
 import ipaddress
-import json
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,10 +36,10 @@ _FIELDS: dict[str, str] = {
     "allowedUnsafeSysctls": "allowed_unsafe_sysctls",
     "evictionHard": "eviction_hard",
     "systemReserved": "system_reserved",
-    "containerLogMaxSize": "container_log_max_size",
-    "containerLogMaxFiles": "container_log_max_files",
-    "nodeStatusUpdateFrequency": "node_status_update_frequency",
-    "nodeStatusReportFrequency": "node_status_report_frequency",
+    "containerLogMaxSize": "log_max_size",
+    "containerLogMaxFiles": "log_max_files",
+    "nodeStatusUpdateFrequency": "node_status_update_seconds",
+    "nodeStatusReportFrequency": "node_status_report_seconds",
 }
 
 
@@ -63,14 +62,24 @@ def addresses(text: str) -> list[str]:
     return [str(ipaddress.ip_address(item)) for item in flags.comma_list(text)]
 
 
+def _socket(text: str) -> str:
+    return text.removeprefix("unix://")
+
+
 def parser() -> argparse.ArgumentParser:
-    """All flags."""
+    """All flags; what they are kept as is the name of a field of `Settings`."""
     made = flags.parser("kubelet", "The node agent: runs the pods bound to its node.")
     add = made.add_argument
     add("--kubeconfig", type=Path, default=Path("/etc/kubernetes/kubelet.conf"))
     add("--bootstrap-kubeconfig", type=Path, help="used to get a client certificate where --kubeconfig is missing")
-    add("--hostname-override", default="", help="the node's name, by default the host's")
-    add("--node-ip", type=addresses, default="", help="the node's addresses, by default the one of its route")
+    add("--hostname-override", dest="node_name", default="", help="the node's name, by default the host's")
+    add(
+        "--node-ip",
+        dest="node_ips",
+        type=addresses,
+        default="",
+        help="its addresses, by default that of its route",
+    )
     add("--root-dir", type=Path, default=Path(defaults.KUBELET_DIRECTORY))
     add("--cert-dir", type=Path, default=Path(defaults.KUBELET_DIRECTORY) / "pki")
     add("--client-ca-file", type=Path, help="authority of clients' certificates")
@@ -86,9 +95,10 @@ def parser() -> argparse.ArgumentParser:
     add("--cluster-cidr", default=defaults.POD_CIDR, help="pods' addresses in the whole cluster")
     add("--pod-cidr", default="", help="this node's range, by default Node.spec.podCIDR")
     add("--resolv-conf", type=Path, default=Path("/etc/resolv.conf"))
-    add("--pod-infra-container-image", default="mini-kubernetes/pause", help="the pause image")
-    add("--container-runtime-endpoint", "--docker-endpoint", default="unix:///var/run/docker.sock")
-    add("--cni-bin-dir", type=flags.comma_list, default="/opt/cni/bin,/usr/lib/cni")
+    add("--pod-infra-container-image", dest="pause_image", default="mini-kubernetes/pause", help="the pause image")
+    endpoint = ("--container-runtime-endpoint", "--docker-endpoint")
+    add(*endpoint, dest="docker_socket", type=_socket, default="unix:///var/run/docker.sock")
+    add("--cni-bin-dir", dest="cni_bin_dirs", type=flags.comma_list, default="/opt/cni/bin,/usr/lib/cni")
     add("--cni-conf-dir", type=Path, default=Path("/etc/cni/net.d"))
     flags.add_boolean(made, "--manage-network", default=True, help="write the CNI configuration and keep the overlay")
     add("--address", default="0.0.0.0")
@@ -99,10 +109,10 @@ def parser() -> argparse.ArgumentParser:
     add("--eviction-hard", type=pressure.thresholds, default=pressure.DEFAULT, help="signal<quantity,... evict pods")
     add("--allowed-unsafe-sysctls", type=flags.comma_list, default="", help="names, or prefixes ending in *")
     add("--system-reserved", type=flags.mapping, default="", help="cpu=100m,memory=100Mi")
-    add("--node-status-update-frequency", type=flags.duration, default="10s")
-    add("--node-status-report-frequency", type=flags.duration, default="5m")
-    add("--container-log-max-size", default="10m")
-    add("--container-log-max-files", type=int, default=5)
+    add("--node-status-update-frequency", dest="node_status_update_seconds", type=flags.duration, default="10s")
+    add("--node-status-report-frequency", dest="node_status_report_seconds", type=flags.duration, default="5m")
+    add("--container-log-max-size", dest="log_max_size", default="10m")
+    add("--container-log-max-files", dest="log_max_files", type=int, default=5)
     return made
 
 
@@ -127,20 +137,10 @@ def _translated(document: dict[str, Any]) -> dict[str, Any]:
         for part in path.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         if value is not None:
-            values[dest] = _text(value)
+            values[dest] = flags.as_text(value)
     if taints := document.get("registerWithTaints"):
         values["register_with_taints"] = ",".join(f"{t['key']}={t.get('value', '')}:{t['effect']}" for t in taints)
     return values
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    if isinstance(value, dict):
-        return ",".join(f"{key}={item}" for key, item in value.items())
-    return str(value)
 
 
 def default_ip() -> str:
@@ -154,42 +154,8 @@ def default_ip() -> str:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    name = (args.hostname_override or socket.gethostname()).lower()
-    return Settings(
-        node_name=name,
-        node_ips=tuple(args.node_ip) or (default_ip(),),
-        kubeconfig=args.kubeconfig,
-        bootstrap_kubeconfig=args.bootstrap_kubeconfig,
-        root_dir=args.root_dir,
-        cert_dir=args.cert_dir,
-        client_ca_file=args.client_ca_file,
-        tls_cert_file=args.tls_cert_file,
-        tls_private_key_file=args.tls_private_key_file,
-        rotate_certificates=args.rotate_certificates,
-        rotate_server_certificates=args.rotate_server_certificates,
-        register_node=args.register_node,
-        register_with_taints=tuple(args.register_with_taints),
-        node_labels=args.node_labels or {},
-        cluster_dns=tuple(args.cluster_dns),
-        cluster_domain=args.cluster_domain,
-        cluster_cidr=args.cluster_cidr,
-        pod_cidr=args.pod_cidr,
-        resolv_conf=args.resolv_conf,
-        pause_image=args.pod_infra_container_image,
-        docker_socket=args.container_runtime_endpoint.removeprefix("unix://"),
-        cni_bin_dirs=tuple(args.cni_bin_dir),
-        cni_conf_dir=args.cni_conf_dir,
-        manage_network=args.manage_network,
-        address=args.address,
-        port=args.port,
-        healthz_port=args.healthz_port,
-        max_pods=args.max_pods,
-        anonymous_auth=args.anonymous_auth,
-        eviction_hard=args.eviction_hard,
-        allowed_unsafe_sysctls=tuple(args.allowed_unsafe_sysctls),
-        node_status_update_seconds=args.node_status_update_frequency,
-        node_status_report_seconds=args.node_status_report_frequency,
-        system_reserved=args.system_reserved or {},
-        log_max_size=args.container_log_max_size,
-        log_max_files=args.container_log_max_files,
-    )
+    values = {name: value for name, value in vars(args).items() if name in Settings.__dataclass_fields__}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    values["node_name"] = (args.node_name or socket.gethostname()).lower()
+    values["node_ips"] = values["node_ips"] or (default_ip(),)
+    return Settings(**values)

@@ -70,15 +70,11 @@ class StatusManager:
                     delay = RETRY_SECONDS_FIRST
                 except errors.NotFound:
                     self._written.pop(uid, None)
-                except errors.StatusError as error:
-                    if isinstance(error, errors.Conflict):
-                        continue  # another pod of that name has taken its place
-                    log.warning("status of pod %s: %s", meta.key(entry[0]), error)
-                    self._pending.setdefault(uid, entry)
-                    await asyncio.sleep(delay)
-                    delay = min(RETRY_SECONDS_MAX, delay * 2)
-                except Unreachable as error:
-                    log.info("status of pod %s: %s", meta.key(entry[0]), error)
+                except errors.Conflict:
+                    continue  # another pod of that name has taken its place
+                except (errors.StatusError, Unreachable) as error:
+                    level = logging.INFO if isinstance(error, Unreachable) else logging.WARNING
+                    log.log(level, "status of pod %s: %s", meta.key(entry[0]), error)
                     self._pending.setdefault(uid, entry)
                     await asyncio.sleep(delay)
                     delay = min(RETRY_SECONDS_MAX, delay * 2)

@@ -15,31 +15,32 @@ def mount_tmpfs(target: Path, *, size_bytes: int = 0, mode: int = 0o1777) -> Non
     """A file system in memory; its content never reaches a disk (but swap)."""
     options = f"mode={mode:o}" + (f",size={size_bytes}" if size_bytes else "")
     result = _libc.mount(b"tmpfs", os.fsencode(target), b"tmpfs", MS_NOSUID | MS_NODEV, options.encode())
-    if result != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"mount tmpfs at {target}: {os.strerror(code)}")
+    _check(result, f"mount tmpfs at {target}")
 
 
 def mount_bind(source: str, target: Path) -> None:
     """Show what is at `source` at `target` as well."""
-    if _libc.mount(os.fsencode(source), os.fsencode(target), None, MS_BIND, None) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"bind mount at {target}: {os.strerror(code)}")
+    _check(_libc.mount(os.fsencode(source), os.fsencode(target), None, MS_BIND, None), f"bind mount at {target}")
 
 
 def unmount_if_mounted(target: Path) -> None:
     """Detach whatever is mounted there."""
-    if _libc.umount2(os.fsencode(target), MNT_DETACH) != 0:
-        code = ctypes.get_errno()
-        if code not in (errno.EINVAL, errno.ENOENT):
-            raise OSError(code, f"unmount {target}: {os.strerror(code)}")
+    try:
+        unmount(target)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
 
 
 def unmount(target: Path) -> None:
     """Detach at once; what still uses it keeps it until it ends."""
-    if _libc.umount2(os.fsencode(target), MNT_DETACH) != 0:
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), f"unmount {target}")
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"unmount {target}: {os.strerror(code)}")
+        raise OSError(code, f"{what}: {os.strerror(code)}")
 
 
 def is_mounted(target: Path) -> bool:
