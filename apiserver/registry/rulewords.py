@@ -48,7 +48,7 @@ def unchanged(obj: JSON, old: JSON, *paths: str) -> Iterator[FieldError]:
         now: Any = obj
         before: Any = old
         for step in path.split("."):
-            now, before = ((each or {}).get(step) for each in (now, before))
+            now, before = (now or {}).get(step), (before or {}).get(step)
         if now != before:
             yield field.invalid(path, now, IMMUTABLE)
 
