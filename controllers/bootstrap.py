@@ -15,11 +15,11 @@ from typing import Any
 
 import orjson
 
-from apimachinery import errors, kinds, meta
+from apimachinery import kinds, meta
 from componentbase import defaults
-from controllers.context import Context
+from controllers import objects
+from controllers.context import Context, QueueController, on_change
 from kubeclient.informer import Informer
-from kubeclient.workqueue import WorkQueue, work
 
 log = logging.getLogger(__name__)
 
@@ -79,20 +79,17 @@ def signed_data(data: dict[str, str], secrets: list[JSON], *, now: datetime) -> 
     return {**plain, **signatures}
 
 
-class TokenCleaner:
+class TokenCleaner(QueueController[str]):
     """Deletes tokens when they expire."""
 
+    name = "token_cleaner"
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._queue: WorkQueue[str] = WorkQueue("token_cleaner")
+        super().__init__(context)
         self._secrets = _token_secrets(context)
         self._secrets.add_handler(
             on_add=lambda obj: self._queue.add(meta.key(obj)), on_update=lambda _, new: self._queue.add(meta.key(new))
         )
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile)
 
     async def _reconcile(self, key: str) -> float | None:
         secret = self._secrets.get(key)
@@ -102,36 +99,23 @@ class TokenCleaner:
         if left > 0:
             return left
         log.info("bootstrap token %s has expired", meta.name(secret))
-        try:
-            await self._context.client.delete(
-                kinds.SECRET, meta.name(secret), namespace=meta.namespace(secret), uid=meta.uid(secret)
-            )
-        except errors.NotFound:
-            return None
+        await objects.delete(self._client, kinds.SECRET, secret)
         return None
 
 
-class BootstrapSigner:
+class BootstrapSigner(QueueController[str]):
     """Keeps the signatures of `cluster-info` right."""
 
+    name = "bootstrap_signer_queue"
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._queue: WorkQueue[str] = WorkQueue("bootstrap_signer_queue")
+        super().__init__(context)
         self._secrets = _token_secrets(context)
         self._maps = context.informers.informer(
             kinds.CONFIG_MAP, namespace=defaults.PUBLIC_NAMESPACE, field_selector=f"metadata.name={CLUSTER_INFO}"
         )
         for informer in (self._secrets, self._maps):
-            informer.add_handler(
-                on_add=self._changed, on_update=lambda _, new: self._changed(new), on_delete=self._changed
-            )
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile)
-
-    def _changed(self, _: JSON) -> None:
-        self._queue.add(CLUSTER_INFO)
+            on_change(informer, lambda _: self._queue.add(CLUSTER_INFO))
 
     async def _reconcile(self, _: str) -> float | None:
         now = self._context.clock()
@@ -141,9 +125,9 @@ class BootstrapSigner:
         secrets = self._secrets.list()
         data = signed_data(found.get("data") or {}, secrets, now=now)
         if data != (found.get("data") or {}):
-            await self._context.client.update(kinds.CONFIG_MAP, {**found, "data": data})
+            await self._client.update(kinds.CONFIG_MAP, {**found, "data": data})
         expiries = [left for each in secrets if (left := seconds_left(each, now=now)) and left > 0]
-        return min(expiries) if expiries else None
+        return min(expiries, default=None)
 
 
 def _token_secrets(context: Context) -> Informer:

@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from apimachinery import errors, kinds, meta
 from componentbase import defaults, pki
 from controllers import requests
-from controllers.context import Context, enqueue_all
-from kubeclient.workqueue import WorkQueue, work
+from controllers.context import Context, QueueController, enqueue_all
 
 log = logging.getLogger(__name__)
 
@@ -31,19 +30,17 @@ def states(obj: JSON) -> set[str]:
     return {each["type"] for each in (obj.get("status") or {}).get("conditions") or () if each.get("status") != "False"}
 
 
-class ApprovingController:
+class ApprovingController(QueueController[str]):
     """Approves kubelets' client certificates (by RBAC), and their serving certificates (by their Node)."""
 
+    name = "certificate-approving"
+    workers = 2
+
     def __init__(self, context: Context) -> None:
-        self._client = context.client
-        self._queue: WorkQueue[str] = WorkQueue("certificate-approving")
+        super().__init__(context)
         self._requests = context.informers.informer(CSR)
         self._nodes = context.informers.informer(kinds.NODE)
         enqueue_all(self._requests, self._queue)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=2)
 
     async def _reconcile(self, key: str) -> float | None:
         obj = self._requests.get(key)
@@ -86,26 +83,17 @@ class ApprovingController:
         return bool((answer.get("status") or {}).get("allowed"))
 
     async def _approve(self, obj: JSON, message: str) -> None:
-        now = meta.now()
-        condition = {
-            "type": "Approved",
-            "status": "True",
-            "reason": "AutoApproved",
-            "message": message,
-            "lastUpdateTime": now,
-            "lastTransitionTime": now,
-        }
-        status = {**(obj.get("status") or {}), "conditions": [condition]}
-        await self._client.update(CSR, {**obj, "status": status}, subresource="approval")
+        await self._client.update(CSR, _with(obj, "Approved", "AutoApproved", message), subresource="approval")
 
 
-class SigningController:
+class SigningController(QueueController[str]):
     """Signs approved requests of the built-in signers with the cluster's CA."""
 
+    name = "certificate-signing"
+    workers = 2
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._client = context.client
-        self._queue: WorkQueue[str] = WorkQueue("certificate-signing")
+        super().__init__(context)
         self._requests = context.informers.informer(CSR)
         options = context.options
         files = options.cluster_signing_cert_file, options.cluster_signing_key_file
@@ -116,7 +104,7 @@ class SigningController:
     async def run(self) -> None:
         """Work until cancelled; without a CA there is nothing to sign with."""
         if self._ca:
-            await work(self._queue, self._reconcile, workers=2)
+            await super().run()
         else:
             log.info("no --cluster-signing-cert-file and -key-file: certificates are not signed")
 
@@ -135,7 +123,8 @@ class SigningController:
         except ValueError as error:
             refused = str(error)
         if refused:
-            await self._fail(obj, refused)
+            failed = _with(obj, "Failed", "SignerValidationFailure", refused)
+            await self._client.update(CSR, failed, subresource="status")
             return
         certificate = pki.sign(
             self._ca,
@@ -154,19 +143,13 @@ class SigningController:
             return self._longest
         return min(self._longest, timedelta(seconds=max(_SHORTEST_SECONDS, int(asked))))
 
-    async def _fail(self, obj: JSON, message: str) -> None:
-        now = meta.now()
-        condition = {
-            "type": "Failed",
-            "status": "True",
-            "reason": "SignerValidationFailure",
-            "message": message,
-            "lastUpdateTime": now,
-            "lastTransitionTime": now,
-        }
-        status = obj.get("status") or {}
-        status = {**status, "conditions": [*(status.get("conditions") or ()), condition]}
-        await self._client.update(CSR, {**obj, "status": status}, subresource="status")
+
+def _with(obj: JSON, type_: str, reason: str, message: str) -> JSON:
+    """The request with one more condition."""
+    status, now = obj.get("status") or {}, meta.now()
+    condition = {"type": type_, "status": "True", "reason": reason, "message": message}
+    conditions = [*(status.get("conditions") or ()), {**condition, "lastUpdateTime": now, "lastTransitionTime": now}]
+    return {**obj, "status": {**status, "conditions": conditions}}
 
 
 def is_stale(obj: JSON, *, now: datetime) -> bool:

@@ -4,19 +4,20 @@ A controller is made with a `Context`, adds its handlers and indexes to the shar
 does its work in `run` until it is cancelled. `run` starts when every informer asked for has its first list.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from apimachinery import meta
 from componentbase import defaults
 from kubeclient.events import EventRecorder
-from kubeclient.informer import Informer, InformerFactory
+from kubeclient.informer import Informer, InformerFactory, OnObject
 from kubeclient.rest import Client
-from kubeclient.workqueue import WorkQueue
+from kubeclient.workqueue import WorkQueue, work
 
 JSON = dict[str, Any]
+K = TypeVar("K", bound=Hashable)
 
 
 def utc_now() -> datetime:
@@ -67,10 +68,34 @@ class Controller(Protocol):
         """Work until cancelled."""
 
 
+class QueueController(Generic[K]):
+    """The usual control loop: keys come from a queue, and what is done about one is in `_reconcile`.
+
+    `name` is the queue's in the metrics; under that name, too, the command line may give another number of workers.
+    """
+
+    name: ClassVar[str]
+    workers: ClassVar[int] = 1
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._client = context.client
+        self._queue: WorkQueue[K] = WorkQueue(self.name)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await work(self._queue, self._reconcile, workers=self._context.options.workers.get(self.name, self.workers))
+
+    async def _reconcile(self, key: K) -> float | None:
+        """Bring about what the key's object asks for; gives the seconds until it wants another look."""
+        raise NotImplementedError
+
+
+def on_change(informer: Informer, function: OnObject) -> None:
+    """Tell a function of every object that comes, changes (as it is then), or goes."""
+    informer.add_handler(on_add=function, on_update=lambda _, new: function(new), on_delete=function)
+
+
 def enqueue_all(informer: Informer, queue: WorkQueue[str]) -> None:
     """Have every change of an object put its key into the queue."""
-
-    def add(obj: JSON) -> None:
-        queue.add(meta.key(obj))
-
-    informer.add_handler(on_add=add, on_update=lambda _, new: add(new), on_delete=add)
+    on_change(informer, lambda obj: queue.add(meta.key(obj)))

@@ -5,41 +5,35 @@ controller sleeps until the next time by its clock; a jump of the clock only mea
 and finds nothing due, or the last of those it missed.
 """
 
-import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from apimachinery import errors, kinds, meta, schedules
 from controllers import cronjobs, jobs, objects
-from controllers.context import Context, enqueue_all
-from controllers.podowner import REFUSED, is_ending_namespace
-from kubeclient.workqueue import WorkQueue, work
+from controllers.context import Context, QueueController, enqueue_all, on_change
+from controllers.podowner import REFUSED
 
 JSON = dict[str, Any]
-WORKERS = 5
 MAX_SLEEP_SECONDS = 600.0  # a clock that was set forward is noticed by then
 _FORBIDDEN = "Not starting job because prior execution is running and concurrency policy is Forbid"
 _MANY = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
 
 
-class CronJobController:
+class CronJobController(QueueController[str]):
     """Jobs for CronJobs."""
 
+    name = "cronjob"
+    workers = 5
+
     def __init__(self, context: Context) -> None:
-        self._context = context
+        super().__init__(context)
         self._events = context.events.named("cronjob-controller")
-        self._client = context.client
-        self._queue: WorkQueue[str] = WorkQueue("cronjob")
         self._cron_jobs = context.informers.informer(kinds.CRON_JOB)
         self._jobs = context.informers.informer(kinds.JOB)
         self._jobs.add_index("controller", objects.controller_uid)
         enqueue_all(self._cron_jobs, self._queue)
-        self._jobs.add_handler(on_add=self._job, on_update=lambda _, job: self._job(job), on_delete=self._job)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=self._context.options.workers.get("cronjob", WORKERS))
+        on_change(self._jobs, self._job)
 
     def _job(self, job: JSON) -> None:
         owner = meta.controller_of(job)
@@ -126,7 +120,7 @@ class CronJobController:
             found = await self._client.get(kinds.JOB, meta.name(body), namespace=meta.namespace(body))
             return found if (meta.controller_of(found) or {}).get("uid") == meta.uid(cron_job) else None
         except REFUSED as error:
-            if is_ending_namespace(error):
+            if objects.is_ending_namespace(error):
                 return None
             self._events.event(cron_job, "Warning", "FailedCreate", f"Error creating job: {error}")
             raise
@@ -136,14 +130,7 @@ class CronJobController:
     async def _delete(self, cron_job: JSON, job: JSON) -> None:
         if meta.is_deleting(job):
             return
-        with contextlib.suppress(errors.NotFound, errors.Conflict):
-            await self._client.delete(
-                kinds.JOB,
-                meta.name(job),
-                namespace=meta.namespace(job),
-                uid=meta.uid(job),
-                propagation_policy="Background",
-            )
+        if await objects.delete(self._client, kinds.JOB, job, propagation_policy="Background"):
             self._events.event(cron_job, "Normal", "SuccessfulDelete", f"Deleted job {meta.name(job)}")
 
     async def _write(self, cron_job: JSON, status: JSON) -> JSON:

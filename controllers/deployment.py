@@ -5,31 +5,29 @@ a ReplicaSet has changed. Every size is written against the version it was decid
 state can't both happen.
 """
 
-import contextlib
 import logging
 from typing import Any
 
 from apimachinery import errors, kinds, labels, meta
 from controllers import deploymentstatus, objects, rollout, templates
 from controllers.adoption import Claimer
-from controllers.context import Context, enqueue_all
+from controllers.context import Context, QueueController, enqueue_all
 from controllers.rollout import Strategy
-from kubeclient.workqueue import WorkQueue, work
 
 log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
-WORKERS = 5
 
 
-class DeploymentController:
+class DeploymentController(QueueController[str]):
     """ReplicaSets for Deployments."""
 
+    name = "deployment"
+    workers = 5
+
     def __init__(self, context: Context) -> None:
-        self._context = context
+        super().__init__(context)
         self._events = context.events.named("deployment-controller")
-        self._client = context.client
-        self._queue: WorkQueue[str] = WorkQueue("deployment")
         self._claimer = Claimer(context.client, kinds.DEPLOYMENT, kinds.REPLICA_SET)
         self._deployments = context.informers.informer(kinds.DEPLOYMENT)
         self._sets = context.informers.informer(kinds.REPLICA_SET)
@@ -42,10 +40,6 @@ class DeploymentController:
         enqueue_all(self._deployments, self._queue)
         self._sets.add_handler(on_add=self._set_changed, on_update=self._set_updated, on_delete=self._set_changed)
         self._pods.add_handler(on_delete=self._pod_deleted)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=self._context.options.workers.get("deployment", WORKERS))
 
     def _set_changed(self, replica_set: JSON) -> None:
         owner = meta.controller_of(replica_set)
@@ -213,10 +207,7 @@ class DeploymentController:
     async def _delete_history(self, deployment: JSON, old: list[JSON]) -> None:
         for each in rollout.surplus_history(deployment, old):
             log.info("replica set %s is beyond the revision history limit", meta.key(each))
-            with contextlib.suppress(errors.NotFound):
-                await self._client.delete(
-                    kinds.REPLICA_SET, meta.name(each), namespace=meta.namespace(each), uid=meta.uid(each)
-                )
+            await objects.delete(self._client, kinds.REPLICA_SET, each)
 
     async def _note_pause(self, deployment: JSON) -> JSON:
         """Say in Progressing that the Deployment was paused or resumed; gives it with that condition."""

@@ -11,12 +11,10 @@ from typing import Any
 
 from apimachinery import kinds, labels, meta
 from controllers import objects, rollout
-from controllers.context import Context, enqueue_all
-from kubeclient.workqueue import WorkQueue, work
+from controllers.context import Context, QueueController, enqueue_all
 
 JSON = dict[str, Any]
 EVICTION_DEADLINE = timedelta(minutes=2)
-WORKERS = 2
 _SCALED = (kinds.REPLICA_SET, kinds.REPLICATION_CONTROLLER, kinds.STATEFUL_SET)
 
 
@@ -78,12 +76,14 @@ def status(
     return made, min(left) + 1 if left else None
 
 
-class DisruptionController:
+class DisruptionController(QueueController[str]):
     """Status for budgets."""
 
+    name = "disruption"
+    workers = 2
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._queue: WorkQueue[str] = WorkQueue("disruption")
+        super().__init__(context)
         self._budgets = context.informers.informer(kinds.POD_DISRUPTION_BUDGET)
         self._pods = context.informers.informer(kinds.POD)
         self._owners = {kind.kind: context.informers.informer(kind) for kind in _SCALED}
@@ -91,10 +91,6 @@ class DisruptionController:
         self._pods.add_handler(on_add=self._pod, on_update=self._pod_updated, on_delete=self._pod)
         for informer in self._owners.values():
             informer.add_handler(on_update=self._owner_updated)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=WORKERS)
 
     def _pod(self, pod: JSON) -> None:
         for budget in self._budgets.list(meta.namespace(pod)):
@@ -120,7 +116,7 @@ class DisruptionController:
         made, again = status(budget, pods, wanted=lambda: self._wanted(pods), now=self._context.clock())
         if made != budget.get("status"):  # by version: an eviction may just have taken its share
             kind, body = kinds.POD_DISRUPTION_BUDGET, {**budget, "status": made}
-            await self._context.client.update(kind, body, subresource="status")
+            await self._client.update(kind, body, subresource="status")
         return again
 
     def _wanted(self, pods: Sequence[JSON]) -> int:

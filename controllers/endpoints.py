@@ -7,12 +7,10 @@ import orjson
 
 from apimachinery import errors, kinds, meta
 from controllers import objects, slices
-from controllers.context import Context
+from controllers.context import Context, QueueController
 from controllers.selection import ServicePods
-from kubeclient.workqueue import WorkQueue, work
 
 JSON = dict[str, Any]
-WORKERS = 10  # writes of several share a commit
 CAPACITY = 1000
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 MANAGER = "endpoint-controller"
@@ -53,27 +51,24 @@ def _address(service: JSON, pod: JSON, ip: str) -> JSON:
     return made
 
 
-class EndpointsController:
+class EndpointsController(QueueController[str]):
     """Endpoints for Services with a selector."""
 
+    name = "endpoint"
+    workers = 10  # writes of several share a commit
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._client = context.client
-        self._queue: WorkQueue[str] = WorkQueue("endpoint")
+        super().__init__(context)
         self._pods = ServicePods(context, self._queue.add)
         self._endpoints = context.informers.informer(kinds.ENDPOINTS)
         self._endpoints.add_handler(on_delete=lambda obj: self._queue.add(meta.key(obj)))
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=self._context.options.workers.get("endpoint", WORKERS))
 
     async def _reconcile(self, key: str) -> None:
         service = self._pods.services.get(key)
         present = self._endpoints.get(key)
         if service is None:
             if present and meta.labels(present).get(MANAGED_BY) == MANAGER:
-                await self._delete(present)
+                await objects.delete(self._client, kinds.ENDPOINTS, present)
             return
         if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
             return
@@ -102,13 +97,5 @@ class EndpointsController:
         try:
             await self._client.create(kinds.ENDPOINTS, body)
         except errors.Forbidden as error:
-            if "is being terminated" not in error.message:
+            if not objects.is_ending_namespace(error):
                 raise
-
-    async def _delete(self, present: JSON) -> None:
-        try:
-            await self._client.delete(
-                kinds.ENDPOINTS, meta.name(present), namespace=meta.namespace(present), uid=meta.uid(present)
-            )
-        except errors.NotFound:
-            return

@@ -4,8 +4,7 @@ from typing import Any
 
 from apimachinery import errors, kinds, meta
 from controllers import objects
-from controllers.context import Context, enqueue_all
-from kubeclient.workqueue import WorkQueue, work
+from controllers.context import Context, QueueController, enqueue_all
 
 JSON = dict[str, Any]
 
@@ -23,20 +22,17 @@ def claim_for(pod: JSON, volume: JSON) -> JSON:
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": template["spec"]}
 
 
-class EphemeralVolumeController:
+class EphemeralVolumeController(QueueController[str]):
     """Makes the claims of pods."""
 
+    name = "ephemeral_volume"
+
     def __init__(self, context: Context) -> None:
-        self._client = context.client
+        super().__init__(context)
         self._events = context.events.named("ephemeral_volume")
-        self._queue: WorkQueue[str] = WorkQueue("ephemeral_volume")
         self._claims = context.informers.informer(kinds.PERSISTENT_VOLUME_CLAIM)
         self._pods = context.informers.informer(kinds.POD)
         enqueue_all(self._pods, self._queue)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile)
 
     async def _reconcile(self, key: str) -> None:
         pod = self._pods.get(key)

@@ -5,7 +5,6 @@ owner's and a hash of the template, so one that the cache doesn't show yet can't
 template gives its revision the highest number again.
 """
 
-import contextlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -121,7 +120,4 @@ class History:
     async def truncate(self, owner: JSON, revisions: Sequence[JSON], live: Collection[str]) -> None:
         """Delete what is beyond the limit."""
         for each in surplus(owner, revisions, live):
-            with contextlib.suppress(errors.NotFound, errors.Conflict):
-                await self._client.delete(
-                    kinds.CONTROLLER_REVISION, meta.name(each), namespace=meta.namespace(each), uid=meta.uid(each)
-                )
+            await objects.delete(self._client, kinds.CONTROLLER_REVISION, each)

@@ -14,9 +14,8 @@ from typing import Any
 from apimachinery import kinds, meta
 from apimachinery.addresspool import Pool
 from controllers import nodehealth, objects
-from controllers.context import Context, enqueue_all
+from controllers.context import Context, QueueController, enqueue_all, on_change
 from controllers.slices import SERVICE_NAME
-from kubeclient.workqueue import WorkQueue, work
 
 JSON = dict[str, Any]
 ANNOUNCED = "Announced"
@@ -91,13 +90,17 @@ def status(service: JSON, address: str | None, node: str | None, *, now: str) ->
     return {**made, "conditions": conditions} if conditions else made
 
 
-class LoadBalancerController:
-    """Addresses for Services; without a pool it leaves them pending, as a cluster without a cloud does."""
+class LoadBalancerController(QueueController[str]):
+    """Addresses for Services; without a pool it leaves them pending, as a cluster without a cloud does.
+
+    One worker, so that no address is given twice.
+    """
+
+    name = "service_lb"
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        super().__init__(context)
         self._pool = Pool(context.options.load_balancer_pool)
-        self._queue: WorkQueue[str] = WorkQueue("service_lb")
         self._given: dict[str, str] = {}  # Service → the address written last: the cache may not show it yet
         self._services = context.informers.informer(kinds.SERVICE)
         self._nodes = context.informers.informer(kinds.NODE)
@@ -107,11 +110,7 @@ class LoadBalancerController:
             return
         enqueue_all(self._services, self._queue)
         self._nodes.add_handler(on_add=self._every, on_update=self._node_updated, on_delete=self._every)
-        self._slices.add_handler(on_add=self._slice, on_update=lambda _, new: self._slice(new), on_delete=self._slice)
-
-    async def run(self) -> None:
-        """Work until cancelled; one worker, so that no address is given twice."""
-        await work(self._queue, self._reconcile)
+        on_change(self._slices, self._slice)
 
     def _every(self, _: JSON) -> None:
         for service in self._services.list():

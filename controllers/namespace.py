@@ -12,16 +12,14 @@ from typing import Any
 
 from apimachinery import errors, kinds, meta
 from apimachinery.kinds import Kind
-from controllers.context import Context
+from controllers.context import Context, QueueController
 from controllers.discovery import discover
 from kubeclient.errors import Unreachable
 from kubeclient.rest import resource_path
-from kubeclient.workqueue import WorkQueue, work
 
 log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
-WORKERS = 10
 FINALIZER = "kubernetes"
 PARALLEL = 8
 _SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 5.0
@@ -67,19 +65,16 @@ def conditions(remains: Remains, *, discovery_failure: str = "") -> list[tuple[s
     ]
 
 
-class NamespaceController:
+class NamespaceController(QueueController[str]):
     """Empties and finalizes namespaces."""
 
+    name = "namespace"
+    workers = 10
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._client = context.client
-        self._queue: WorkQueue[str] = WorkQueue("namespace")
+        super().__init__(context)
         self._namespaces = context.informers.informer(kinds.NAMESPACE)
         self._namespaces.add_handler(on_add=self._changed, on_update=lambda _, new: self._changed(new))
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=self._context.options.workers.get("namespace", WORKERS))
 
     def _changed(self, namespace: JSON) -> None:
         if meta.is_deleting(namespace):

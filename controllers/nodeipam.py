@@ -10,8 +10,7 @@ from typing import Any
 
 from apimachinery import errors, kinds, meta
 from componentbase import defaults
-from controllers.context import Context
-from kubeclient.workqueue import WorkQueue, work
+from controllers.context import Context, QueueController
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +60,14 @@ class Ranges:
         return f"{address}/{self._mask_size}"
 
 
-class NodeIpamController:
+class NodeIpamController(QueueController[str]):
     """`spec.podCIDR` for nodes."""
 
+    name = "cidrallocator"
+
     def __init__(self, context: Context) -> None:
-        self._context = context
+        super().__init__(context)
         self._events = context.events.named("cidrAllocator")
-        self._client = context.client
-        self._queue: WorkQueue[str] = WorkQueue("cidrallocator")
         options = context.options
         self._active = options.allocate_node_cidrs and bool(options.cluster_cidr)
         cluster = options.cluster_cidr if self._active else defaults.POD_CIDR
@@ -82,7 +81,7 @@ class NodeIpamController:
     async def run(self) -> None:
         """Work until cancelled, with a single worker; nodes that were there have been marked by then."""
         if self._active:
-            await work(self._queue, self._reconcile)
+            await super().run()
 
     def _added(self, node: JSON) -> None:
         cidr = node["spec"].get("podCIDR")

@@ -12,14 +12,12 @@ from typing import Any
 
 from apimachinery import errors, kinds, meta, volumes
 from componentbase import defaults
-from controllers.context import Context
-from kubeclient.workqueue import WorkQueue, work
+from controllers.context import Context, QueueController
 
 log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
 ACCESS_MODES = {"ReadWriteOnce", "ReadWriteOncePod"}
-WORKERS = 4
 
 
 def refusal(claim: JSON) -> str:
@@ -65,13 +63,15 @@ def volume_for(claim: JSON, klass: JSON, node: JSON) -> JSON:
     }
 
 
-class NodeLocalProvisioner:
+class NodeLocalProvisioner(QueueController[tuple[str, str]]):
     """Makes volumes for claims, and lets go of those whose claim is gone."""
 
+    name = "nodelocal"
+    workers = 4
+
     def __init__(self, context: Context) -> None:
-        self._client = context.client
+        super().__init__(context)
         self._events = context.events.named(volumes.NODE_LOCAL)
-        self._queue: WorkQueue[tuple[str, str]] = WorkQueue("nodelocal")
         self._claims = context.informers.informer(kinds.PERSISTENT_VOLUME_CLAIM)
         self._volumes = context.informers.informer(kinds.PERSISTENT_VOLUME)
         self._classes = context.informers.informer(kinds.STORAGE_CLASS)
@@ -79,10 +79,6 @@ class NodeLocalProvisioner:
         self._claims.add_handler(on_add=self._claim, on_update=lambda _, new: self._claim(new))
         self._volumes.add_handler(on_add=self._volume, on_update=lambda _, new: self._volume(new))
         self._nodes.add_handler(on_delete=self._node_gone)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=WORKERS)
 
     def _claim(self, claim: JSON) -> None:
         if meta.annotations(claim).get(volumes.STORAGE_PROVISIONER) == volumes.NODE_LOCAL:

@@ -1,11 +1,12 @@
-"""What controllers read from the objects they share: pod state, selectors, copies."""
+"""What controllers share about objects: pod state, order, copies, and the writes that all of them make."""
 
+import contextlib
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from apimachinery import meta
+from apimachinery import errors, meta
 from apimachinery.kinds import Kind
 from kubeclient.rest import JSON_PATCH, Client
 
@@ -59,6 +60,19 @@ def controller_uid(obj: JSON) -> list[str]:
 def orphan_namespace(obj: JSON) -> list[str]:
     """Index function: the namespace of an object that nothing controls."""
     return [] if meta.controller_of(obj) else [meta.namespace(obj)]
+
+
+def is_ending_namespace(error: BaseException) -> bool:
+    """Whether a creation was refused because its namespace is going away: nothing to tell anybody."""
+    return isinstance(error, errors.Forbidden) and "is being terminated" in error.message
+
+
+async def delete(client: Client, kind: Kind, obj: JSON, **options: Any) -> bool:
+    """Delete this very object; False if it is gone, or not the one that was looked at any more, which is as good."""
+    with contextlib.suppress(errors.NotFound, errors.Conflict):
+        await client.delete(kind, meta.name(obj), namespace=meta.namespace(obj), uid=meta.uid(obj), **options)
+        return True
+    return False
 
 
 async def patch_status(client: Client, kind: Kind, obj: JSON, status: JSON) -> None:

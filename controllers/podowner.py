@@ -13,30 +13,26 @@ from apimachinery import errors, kinds, labels, meta
 from apimachinery.kinds import Kind
 from controllers import objects
 from controllers.adoption import Claimer
-from controllers.context import Context, enqueue_all
+from controllers.context import Context, QueueController, enqueue_all
 from kubeclient.errors import Unreachable
 from kubeclient.expectations import Expectations
-from kubeclient.workqueue import WorkQueue, work
 
 JSON = dict[str, Any]
-WORKERS = 5
 REFUSED = (errors.StatusError, Unreachable)
 
 
-class PodOwnerController:
+class PodOwnerController(QueueController[str]):
     """Base of the controllers of one kind that owns pods; what it does about an object is in `_reconcile`."""
 
     kind: ClassVar[Kind]
-    name: ClassVar[str]
+    workers = 5
     created_text: ClassVar[str] = "Created pod: {pod}"
     refused_text: ClassVar[str] = "Error creating: {error}"
     deleted_text: ClassVar[str] = "Deleted pod: {pod}"
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        super().__init__(context)
         self._events = context.events.named(f"{self.name}-controller")
-        self._client = context.client
-        self._queue: WorkQueue[str] = WorkQueue(self.name)
         self._expectations = Expectations()
         self._claimer = Claimer(context.client, self.kind, kinds.POD)
         self._owners = context.informers.informer(self.kind)
@@ -46,13 +42,6 @@ class PodOwnerController:
         self._pods.add_index("orphans", objects.orphan_namespace)
         enqueue_all(self._owners, self._queue)
         self._pods.add_handler(on_add=self._pod_added, on_update=self._pod_updated, on_delete=self._pod_deleted)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=self._context.options.workers.get(self.name, WORKERS))
-
-    async def _reconcile(self, key: str) -> float | None:
-        raise NotImplementedError
 
     def selector(self, owner: JSON) -> labels.Selector:
         """Which pods are its own."""
@@ -117,7 +106,7 @@ class PodOwnerController:
             refused = [result for result in results if result is not None]
             if refused:
                 self._expectations.creation_observed(key, len(refused) + len(bodies) - sent)
-                if is_ending_namespace(refused[0]):
+                if objects.is_ending_namespace(refused[0]):
                     return
                 raise refused[0]
             batch *= 2
@@ -126,7 +115,7 @@ class PodOwnerController:
         try:
             pod = await self._client.create(kinds.POD, body)
         except REFUSED as error:
-            if not is_ending_namespace(error):
+            if not objects.is_ending_namespace(error):
                 message = self.refused_text.format(pod=meta.name(body), owner=meta.name(owner), error=error)
                 self._events.event(owner, "Warning", "FailedCreate", message)
             raise
@@ -152,11 +141,6 @@ class PodOwnerController:
         else:
             message = self.deleted_text.format(pod=meta.name(pod), owner=meta.name(owner))
             self._events.event(owner, "Normal", "SuccessfulDelete", message)
-
-
-def is_ending_namespace(error: BaseException) -> bool:
-    """Whether a creation was refused because its namespace is going away: nothing to tell anybody."""
-    return isinstance(error, errors.Forbidden) and "is being terminated" in error.message
 
 
 async def _all(calls: Iterable[Awaitable[None]]) -> list[BaseException | None]:

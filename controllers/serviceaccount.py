@@ -5,12 +5,12 @@ Without them no pod can be made there, so both are made the moment a namespace a
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from apimachinery import errors, kinds, meta
 from apimachinery.kinds import Kind
-from controllers.context import Context
-from kubeclient.workqueue import WorkQueue, work
+from controllers import objects
+from controllers.context import Context, QueueController
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +24,17 @@ DESCRIPTION = (
 )
 
 
-class PerNamespace:
+class PerNamespace(QueueController[str]):
     """Keeps one object of a fixed name in every namespace that isn't going away."""
 
-    def __init__(self, context: Context, queue_name: str, kind: Kind, name: str) -> None:
-        self._client = context.client
-        self._kind = kind
-        self._name = name
-        self._queue: WorkQueue[str] = WorkQueue(queue_name)
+    workers = 2
+    kind: ClassVar[Kind]
+    object_name: ClassVar[str]
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._namespaces = context.informers.informer(kinds.NAMESPACE)
-        self._present = context.informers.informer(kind, field_selector=f"metadata.name={name}")
+        self._present = context.informers.informer(self.kind, field_selector=f"metadata.name={self.object_name}")
         self._namespaces.add_handler(
             on_add=lambda obj: self._queue.add(meta.name(obj)), on_update=lambda _, new: self._queue.add(meta.name(new))
         )
@@ -45,45 +46,42 @@ class PerNamespace:
     def wanted(self, namespace: str) -> JSON:
         """The object as it is to be."""
         return {
-            "apiVersion": self._kind.api_version,
-            "kind": self._kind.kind,
-            "metadata": {"name": self._name, "namespace": namespace},
+            "apiVersion": self.kind.api_version,
+            "kind": self.kind.kind,
+            "metadata": {"name": self.object_name, "namespace": namespace},
         }
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=2)
 
     async def _reconcile(self, name: str) -> None:
         namespace = self._namespaces.get(name)
         if namespace is None or meta.is_deleting(namespace):
             return
         wanted = self.wanted(name)
-        present = self._present.get(f"{name}/{self._name}")
+        present = self._present.get(f"{name}/{self.object_name}")
         try:
             if present is None:
-                await self._client.create(self._kind, wanted)
+                await self._client.create(self.kind, wanted)
             elif "data" in wanted and present.get("data") != wanted["data"]:
-                await self._client.update(self._kind, {**present, "data": wanted["data"]})
+                await self._client.update(self.kind, {**present, "data": wanted["data"]})
         except errors.AlreadyExists:
             return
         except errors.Forbidden as error:
-            if "is being terminated" not in error.message:
+            if not objects.is_ending_namespace(error):
                 raise
 
 
 class ServiceAccountController(PerNamespace):
     """The `default` ServiceAccount."""
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context, "serviceaccount", kinds.SERVICE_ACCOUNT, ACCOUNT)
+    name, kind, object_name = "serviceaccount", kinds.SERVICE_ACCOUNT, ACCOUNT
 
 
 class RootCAPublisher(PerNamespace):
     """The cluster's CA as ConfigMap `kube-root-ca.crt`."""
 
+    name, kind, object_name = "root-ca-cert-publisher", kinds.CONFIG_MAP, CONFIG_MAP
+
     def __init__(self, context: Context) -> None:
-        super().__init__(context, "root-ca-cert-publisher", kinds.CONFIG_MAP, CONFIG_MAP)
+        super().__init__(context)
         file = context.options.root_ca_file
         self._bundle = Path(file).read_text() if file else ""
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from apimachinery import errors, kinds, meta, volumes
 from controllers import objects
-from controllers.context import Context
-from kubeclient.workqueue import WorkQueue, work
+from controllers.context import Context, QueueController
 
 log = logging.getLogger(__name__)
 
@@ -147,13 +146,14 @@ def default_class(classes: Iterable[JSON]) -> str:
     return meta.name(max(marked, key=objects.creation_order)) if marked else ""
 
 
-class PersistentVolumeBinder:
+class PersistentVolumeBinder(QueueController[tuple[str, str]]):
     """Binds claims and volumes, and keeps their phases."""
 
+    name = "persistentvolume"
+
     def __init__(self, context: Context) -> None:
-        self._client = context.client
+        super().__init__(context)
         self._events = context.events.named("persistentvolume-controller")
-        self._queue: WorkQueue[tuple[str, str]] = WorkQueue("persistentvolume")
         self._claims = context.informers.informer(kinds.PERSISTENT_VOLUME_CLAIM)
         self._volumes = context.informers.informer(kinds.PERSISTENT_VOLUME)
         self._classes = context.informers.informer(kinds.STORAGE_CLASS)
@@ -166,10 +166,6 @@ class PersistentVolumeBinder:
             on_add=self._volume, on_update=lambda _, new: self._volume(new), on_delete=self._volume_gone
         )
         self._classes.add_handler(on_add=self._class_changed, on_update=lambda _, new: self._class_changed(new))
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile)
 
     def _claim(self, claim: JSON) -> None:
         self._queue.add(("claim", meta.key(claim)))

@@ -4,15 +4,12 @@ Deleting a claim under a running database must wait. The API server puts the fin
 plugin StorageObjectInUseProtection); here they come off when the object is being deleted and nobody needs it.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from apimachinery import errors, kinds, meta, volumes
 from apimachinery.kinds import Kind
-from controllers.context import Context
+from controllers.context import Context, QueueController
 from controllers.volumebinder import CLAIMS_INDEX
-from kubeclient.informer import Informer
-from kubeclient.rest import Client
-from kubeclient.workqueue import WorkQueue, work
 
 JSON = dict[str, Any]
 
@@ -24,22 +21,16 @@ def uses(pod: JSON, claim: JSON) -> bool:
     return not (meta.is_deleting(pod) and meta.metadata(pod).get("deletionGracePeriodSeconds") == 0)
 
 
-class _Protection:
+class _Protection(QueueController[str]):
     """Takes a finalizer off objects of one kind that are being deleted and not needed."""
 
-    kind: Kind
-    finalizer: str
-    queue_name: str
+    kind: ClassVar[Kind]
+    finalizer: ClassVar[str]
 
     def __init__(self, context: Context) -> None:
-        self._client: Client = context.client
-        self._queue: WorkQueue[str] = WorkQueue(self.queue_name)
-        self._informer: Informer = context.informers.informer(self.kind)
+        super().__init__(context)
+        self._informer = context.informers.informer(self.kind)
         self._informer.add_handler(on_add=self._changed, on_update=lambda _, new: self._changed(new))
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile)
 
     def _changed(self, obj: JSON) -> None:
         if meta.is_deleting(obj) and self.finalizer in (meta.metadata(obj).get("finalizers") or ()):
@@ -64,7 +55,7 @@ class _Protection:
 class ClaimProtection(_Protection):
     """Claims stay while a pod on a node uses them."""
 
-    kind, finalizer, queue_name = kinds.PERSISTENT_VOLUME_CLAIM, volumes.CLAIM_PROTECTION, "pvcprotection"
+    name, kind, finalizer = "pvcprotection", kinds.PERSISTENT_VOLUME_CLAIM, volumes.CLAIM_PROTECTION
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -89,7 +80,7 @@ class ClaimProtection(_Protection):
 class VolumeProtection(_Protection):
     """Volumes stay while they are bound to a claim."""
 
-    kind, finalizer, queue_name = kinds.PERSISTENT_VOLUME, volumes.VOLUME_PROTECTION, "pvprotection"
+    name, kind, finalizer = "pvprotection", kinds.PERSISTENT_VOLUME, volumes.VOLUME_PROTECTION
 
     async def _needed(self, obj: JSON) -> bool:
         return volumes.phase(obj) == "Bound"
