@@ -1,7 +1,8 @@
 """DNS over UDP and TCP: packets to questions, answers to packets; what isn't the cluster's is asked of others.
 
 Every query is bounded: so many are forwarded at once, each with a deadline and at most `ATTEMPTS` servers. A query
-that is no DNS at all is dropped; one that can't be forwarded gets SERVFAIL.
+that is no DNS at all is dropped; one that can't be forwarded gets SERVFAIL. An alias (a Service of type ExternalName)
+is followed here, since the resolvers of pods don't ask on.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ FORWARD_SECONDS = 2.0
 ATTEMPTS = 2
 FORWARDS_IN_FLIGHT = 512
 CONNECTION_IDLE_SECONDS = 30.0
+_ALIASES = 8  # followed for one question; more go in a circle
 _UDP_LIMIT = 512
 
 REQUESTS = METRICS.counter("coredns_dns_requests_total", "Queries, by protocol and type.", ["proto", "type"])
@@ -60,8 +62,7 @@ class Resolver:
         kind = QTYPE.get(question.qtype, str(question.qtype))
         REQUESTS.labels(protocol, kind).inc()
         try:
-            answer = self._lookup(str(question.qname).rstrip(".").lower(), kind)
-            reply = await self._forward(packet, query, protocol) if answer is None else self._encode(query, answer)
+            reply = await self._reply(packet, query, protocol)
         except (ValueError, LookupError, TypeError, DNSError):
             log.exception("answering %s %s failed", question.qname, kind)
             reply = _failure(query, RCODE.SERVFAIL)
@@ -71,12 +72,28 @@ class Resolver:
         SECONDS.observe(time.perf_counter() - started)
         return reply
 
-    def _encode(self, query: DNSRecord, answer: Answer) -> bytes:
+    async def _reply(self, packet: bytes, query: DNSRecord, protocol: str, aliases: int = _ALIASES) -> bytes:
+        kind = QTYPE.get(query.q.qtype, str(query.q.qtype))
+        answer = self._lookup(str(query.q.qname).rstrip(".").lower(), kind)
+        if answer is None:
+            return await self._forward(packet, query, protocol)
+        if kind == "CNAME" or not answer.records or answer.records[0].type != "CNAME":
+            return self._encode(query, answer)
+        if not aliases:
+            return _failure(query, RCODE.SERVFAIL)
+        onward = DNSRecord.question(str(answer.records[0].data), kind)
+        further = await self._reply(bytes(onward.pack()), onward, protocol, aliases - 1)
+        return self._encode(query, answer, DNSRecord.parse(further))
+
+    def _encode(self, query: DNSRecord, answer: Answer, followed: DNSRecord | None = None) -> bytes:
         reply = query.reply(ra=1, aa=1)
         if not answer.exists:
             reply.header.rcode = RCODE.NXDOMAIN
         for record in random.sample(list(answer.records), len(answer.records)):
             reply.add_answer(_rr(record))
+        if followed is not None:
+            reply.header.rcode = followed.header.rcode  # of the last name (RFC 6604)
+            reply.add_answer(*followed.rr)
         for record in answer.additional:
             reply.add_ar(_rr(record))
         if not answer.records:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from dnslib import RCODE, RR, A, DNSRecord
+from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 
 from clusterdns.records import NOTHING, Answer, Record
 from clusterdns.server import Resolver, UDPServer
@@ -20,9 +20,19 @@ class Elsewhere(asyncio.DatagramProtocol):
         self.transport.sendto(reply.pack(), addr)
 
 
+ALIASES = {
+    "near.cluster.local": "many.cluster.local",
+    "far.cluster.local": "example.org",
+    "lost.cluster.local": "x.cluster.local",
+    "ring.cluster.local": "ring.cluster.local",
+}
+
+
 def known(name, kind):
     if name == "many.cluster.local":
         return Answer(True, [Record(name, "A", f"10.0.{i}.1") for i in range(100)])
+    if target := ALIASES.get(name):
+        return Answer(True, [Record(name, "CNAME", target)])
     if name == "odd.cluster.local":
         raise ValueError("a record that cannot be")
     return NOTHING if name.endswith("cluster.local") else None
@@ -63,6 +73,24 @@ async def test_other_names_are_asked_elsewhere():
     resolver = Resolver(known, "cluster.local", [there.get_extra_info("sockname")])
     assert str((await asked(resolver, "example.org")).rr[0].rdata) == "192.0.2.7"
     there.close()
+
+
+async def test_an_alias_comes_with_the_addresses_of_what_it_stands_for():
+    loop = asyncio.get_running_loop()
+    there, _ = await loop.create_datagram_endpoint(Elsewhere, local_addr=("127.0.0.1", 0))
+    resolver = Resolver(known, "cluster.local", [there.get_extra_info("sockname")])
+    near = await asked(resolver, "near.cluster.local", edns=True)
+    assert [near.rr[0].rtype, {record.rtype for record in near.rr[1:]}] == [QTYPE.CNAME, {QTYPE.A}]
+    assert len(near.rr) == 101
+    far = await asked(resolver, "far.cluster.local")
+    assert [str(record.rdata) for record in far.rr] == ["example.org.", "192.0.2.7"]
+    there.close()
+
+
+async def test_an_alias_that_leads_nowhere_has_that_answer():
+    resolver = Resolver(known, "cluster.local", [])
+    assert (await asked(resolver, "lost.cluster.local")).header.rcode == RCODE.NXDOMAIN
+    assert (await asked(resolver, "ring.cluster.local")).header.rcode == RCODE.SERVFAIL
 
 
 async def test_without_servers_to_ask_the_failure_is_said():
