@@ -225,13 +225,13 @@ def server_context(
     return context
 
 
-def self_signed_context(common_name: str) -> ssl.SSLContext:
+def self_signed_context(common_name: str, *, client_ca_file: str | Path | None = None) -> ssl.SSLContext:
     """TLS for a server that was given no certificate, with one of its own making, as upstream's services do."""
     pair = issue(new_ca(f"{common_name}-ca"), common_name, dns=("localhost",), ips=("127.0.0.1",), server=True)
     with tempfile.TemporaryDirectory() as directory:
         certificate_file, key_file = Path(directory, "tls.crt"), Path(directory, "tls.key")
         write_pair(pair, certificate_file, key_file)
-        return server_context(certificate_file, key_file)
+        return server_context(certificate_file, key_file, client_ca_file=client_ca_file)
 
 
 def _builder(

@@ -6,18 +6,16 @@ are written anew. Rules are compared as the kernel prints them, so no rule of ou
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import re
 from collections.abc import Collection
-from pathlib import Path
 
+from componentbase.host import CommandError, run
 from proxy.iptables import JUMPS
 
 log = logging.getLogger(__name__)
 LOCK_WAIT_SECONDS = 5
-TIMEOUT_SECONDS = 60.0
 TABLES = ("nat", "filter")
 _CHAINS = (
     r"(KUBE-(?:SERVICES|NODEPORTS|POSTROUTING|MARK-MASQ|FORWARD|FIREWALL|PROXY-FIREWALL|SVC-|SVL-|SEP-|EXT-|FW-)\S*) "
@@ -31,37 +29,14 @@ SYSCTLS = {
 }
 
 
-class KernelError(OSError):
-    """An iptables command failed; the text has the command and what it printed."""
-
-
-async def _run(*command: str, text: str = "") -> str:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            out, problem = await process.communicate(text.encode() if text else None)
-    except TimeoutError as error:
-        process.kill()
-        await process.wait()
-        raise KernelError(f"{' '.join(command)}: no end after {TIMEOUT_SECONDS:.0f} s") from error
-    if process.returncode:
-        raise KernelError(f"{' '.join(command)}: exit code {process.returncode}: {problem.decode().strip()}")
-    return out.decode()
-
-
 async def restore(text: str) -> None:
-    """Applies an input of `iptables-restore` as a whole. Raises KernelError; then nothing has changed."""
-    await _run("iptables-restore", "--noflush", "--wait", str(LOCK_WAIT_SECONDS), text=text)
+    """Applies an input of `iptables-restore` as a whole. Raises CommandError; then nothing has changed."""
+    await run("iptables-restore", "--noflush", "--wait", str(LOCK_WAIT_SECONDS), text=text)
 
 
 async def save() -> dict[str, str]:
     """The present rules of each table."""
-    return {table: await _run("iptables-save", "-t", table) for table in TABLES}
+    return {table: await run("iptables-save", "-t", table) for table in TABLES}
 
 
 def our_chains(saved: str) -> set[str]:
@@ -97,22 +72,11 @@ async def add_jumps(jumps: Collection[tuple[str, str, str]]) -> None:
         await restore(f"*{table}\n-I {chain} 1 {rule}\nCOMMIT\n")
 
 
-def set_sysctls(root: Path = Path("/proc/sys")) -> None:
-    """Sets what forwarding needs; what this kernel does not have, or won't let us set, is logged."""
-    for name, value in SYSCTLS.items():
-        file = root / name
-        try:
-            if file.read_text().strip() != value:
-                file.write_text(value)
-        except OSError as error:
-            log.warning("cannot set %s to %s: %s", name.replace("/", "."), value, error.strerror)
-
-
 async def forget_connections(address: str, port: int) -> None:
     """Ends tracked UDP flows to a Service address, so that they find the endpoints of now."""
     try:
-        await _run("conntrack", "-D", "--orig-dst", address, "-p", "udp", "--dport", str(port))
-    except KernelError as error:
+        await run("conntrack", "-D", "--orig-dst", address, "-p", "udp", "--dport", str(port))
+    except CommandError as error:
         if "0 flow entries" not in str(error):
             log.warning("stale UDP flows to %s:%d may remain: %s", address, port, error)
     except FileNotFoundError:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from apimachinery import kinds, meta
 from apimachinery.meta import JSON
+from componentbase import host
 from componentbase.metrics import METRICS
 from kubeclient.informer import Informer, InformerFactory
 from proxy import announcing, iptables, kernel, model
@@ -52,7 +53,7 @@ class Proxy:
         self._slices.add_index("service", lambda one: [key] if (key := model.service_of(one)) else [])
         self._follow(self._services, meta.key)
         self._follow(self._slices, model.service_of)
-        kernel.set_sysctls()
+        host.set_sysctls(kernel.SYSCTLS)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(informers.run())
             await informers.wait_synced()
@@ -82,7 +83,7 @@ class Proxy:
             self._changed.clear()
             try:
                 await self._sync()
-            except kernel.KernelError as error:
+            except host.CommandError as error:
                 FAILURES.inc()
                 self._applied = {}
                 log.error("writing rules failed, all will be written again in %.0f s: %s", RETRY_SECONDS, error)
@@ -162,7 +163,7 @@ class Proxy:
             applied = self._applied
             try:
                 saved = await kernel.save()
-            except kernel.KernelError as error:
+            except host.CommandError as error:
                 log.warning("reading the rules back failed: %s", error)
                 continue
             seen = kernel.fingerprint(saved)

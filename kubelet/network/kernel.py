@@ -4,13 +4,11 @@ Pods talk to pods and nodes with their own addresses. Only what leaves the clust
 own, hooked into nat POSTROUTING, written whole by one `iptables-restore --noflush`.
 """
 
-import asyncio
-import logging
 from pathlib import Path
 
-from . import bridge
+from componentbase.host import run
 
-log = logging.getLogger(__name__)
+from . import bridge
 
 CHAIN = "MINI-MASQ"
 FORWARD_CHAIN = "MINI-FORWARD"
@@ -22,20 +20,6 @@ SYSCTLS = {
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
 }
-
-
-def set_sysctls(root: Path = Path("/proc/sys")) -> list[str]:
-    """Set what differs; the names of those that could not be set."""
-    failed = []
-    for name, value in SYSCTLS.items():
-        path = root / name
-        try:
-            if path.read_text().strip() != value:
-                path.write_text(value)
-        except OSError as error:
-            log.warning("sysctl %s=%s: %s", name.replace("/", "."), value, error.strerror)
-            failed.append(name)
-    return failed
 
 
 def masquerade_rules(*, pod_cidr: str, cluster_cidr: str) -> str:
@@ -67,29 +51,19 @@ HOOKS = (
 async def ensure_masquerade(*, pod_cidr: str, cluster_cidr: str) -> None:
     """Write the chain, and the jump to it where that is missing. Raises OSError."""
     rules = masquerade_rules(pod_cidr=pod_cidr, cluster_cidr=cluster_cidr)
-    await _run(["iptables-restore", "-w", "5", "--noflush"], rules)
+    await run("iptables-restore", "-w", "5", "--noflush", text=rules)
     for table, chain, target in HOOKS:
         rule = [chain, "-j", target]
         try:
-            await _run(["iptables", "-w", "5", "-t", table, "-C", *rule])
+            await run("iptables", "-w", "5", "-t", table, "-C", *rule)
         except OSError:
-            await _run(["iptables", "-w", "5", "-t", table, "-A", *rule])
+            await run("iptables", "-w", "5", "-t", table, "-A", *rule)
 
 
 async def ensure_bridge(results_dir: Path) -> int:
     """Put back the pods' bridge, and pods onto it, where somebody removed it; how many pods. Raises OSError."""
     links, hairpins = bridge.repairs(bridge.ports(results_dir))
     if links:
-        await _run(["ip", "-batch", "-"], "\n".join(links) + "\n")
-        await _run(["bridge", "-batch", "-"], "\n".join(hairpins) + "\n")
+        await run("ip", "-batch", "-", text="\n".join(links) + "\n")
+        await run("bridge", "-batch", "-", text="\n".join(hairpins) + "\n")
     return len(hairpins)
-
-
-async def _run(command: list[str], text: str = "") -> None:
-    stdin = asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=stdin, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    _, err = await process.communicate(text.encode() or None)
-    if process.returncode:
-        raise OSError(f"{' '.join(command)}: {err.decode(errors='replace').strip()}")

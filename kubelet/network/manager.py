@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 
 from apimachinery.meta import JSON
+from componentbase import host
 
 from ..settings import Settings
 from . import kernel
@@ -91,7 +92,7 @@ class Network:
         if not pod_cidr:
             return
         if pod_cidr != self._pod_cidr or not self._unset:
-            self._unset = kernel.set_sysctls()  # again and again, unless this node refuses some: said once
+            self._unset = host.set_sysctls(kernel.SYSCTLS)  # again and again, unless this node refuses some: said once
             self._pod_cidr = pod_cidr
         if mended := await kernel.ensure_bridge(settings.root_dir / "cni"):
             log.warning("the pods' bridge was removed: put back, %d pods on it", mended)

@@ -83,15 +83,11 @@ class Server:
             log.error("serving certificate: %s", error)
 
     def _context(self) -> ssl.SSLContext:
-        settings = self._settings
+        settings, authority = self._settings, self._settings.client_ca_file
         if settings.tls_cert_file and settings.tls_private_key_file:
-            context = pki.server_context(settings.tls_cert_file, settings.tls_private_key_file)
-        else:
-            context = pki.self_signed_context(settings.node_name)
-        if settings.client_ca_file:
-            context.load_verify_locations(cafile=str(settings.client_ca_file))
-            context.verify_mode = ssl.CERT_OPTIONAL
-        return context
+            files = settings.tls_cert_file, settings.tls_private_key_file
+            return pki.server_context(*files, client_ca_file=authority)
+        return pki.self_signed_context(settings.node_name, client_ca_file=authority)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         segments = request.path.strip("/").split("/")

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from componentbase import host
 from proxy import iptables, kernel, syncing
 
 pytestmark = pytest.mark.integration
@@ -227,7 +228,7 @@ def test_a_restarted_proxy_takes_over_what_the_former_left():
 
 def test_a_refused_write_says_what_and_changes_nothing():
     async def main():
-        with pytest.raises(kernel.KernelError, match=r"iptables-restore .*exit code"):
+        with pytest.raises(host.CommandError, match=r"iptables-restore .*exit code"):
             await kernel.restore("*nat\n:KUBE-X - [0:0]\n-A KUBE-X -j NOWHERE\nCOMMIT\n")
         assert "KUBE-X" not in (await kernel.save())["nat"]
 

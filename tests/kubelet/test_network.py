@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from componentbase import host
 from kubelet.network import kernel, overlay
 from kubelet.network.cni import CNI, Attachment, CNIError, addresses, bridge_conflist, plugin_request
 
@@ -130,6 +131,6 @@ def test_sysctls_that_are_absent_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "net/ipv4/ip_forward"
     path.parent.mkdir(parents=True)
     path.write_text("0\n")
-    failed = kernel.set_sysctls(tmp_path)
+    failed = host.set_sysctls(kernel.SYSCTLS, tmp_path)
     assert path.read_text() == "1"
     assert "net/bridge/bridge-nf-call-iptables" in failed
