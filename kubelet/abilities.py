@@ -9,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 
+from . import machine
 from .container_config import NodeAbilities
 from .settings import Settings
 
@@ -50,27 +51,11 @@ def probe(settings: Settings) -> NodeAbilities:
         capabilities=held,
         fully_privileged=full,
         oom_scores_lowerable=lowerable,
-        memory_bytes=memory_bytes(),
-        apparmor=apparmor_enabled(),
+        memory_bytes=machine.memory_bytes(),
+        apparmor=machine.read("/sys/module/apparmor/parameters/enabled").startswith("Y"),
         log_max_size=settings.log_max_size,
         log_max_files=settings.log_max_files,
     )
-
-
-def apparmor_enabled() -> bool:
-    """Whether the kernel enforces AppArmor profiles."""
-    try:
-        return Path("/sys/module/apparmor/parameters/enabled").read_text().startswith("Y")
-    except OSError:
-        return False
-
-
-def memory_bytes() -> int:
-    """MemTotal."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def devices() -> list[str]:

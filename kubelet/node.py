@@ -10,7 +10,6 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 from apimachinery import errors, kinds, meta, quantity
 from apimachinery.meta import JSON
@@ -19,8 +18,8 @@ from kubeclient.errors import Unreachable
 from kubeclient.rest import STRATEGIC_MERGE_PATCH, Client
 
 from . import pressure
-from .abilities import memory_bytes
 from .engine import Engine, EngineError
+from .machine import memory_bytes, read
 from .pressure import Shortage
 from .settings import Settings
 
@@ -97,13 +96,13 @@ def allocatable(whole: dict[str, str], reserved: dict[str, str]) -> dict[str, st
 def node_info(runtime_version: str) -> JSON:
     """nodeInfo of the status."""
     release = dict(
-        line.strip().split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line and line[0] != "#"
+        line.strip().split("=", 1) for line in read("/etc/os-release").splitlines() if "=" in line and line[0] != "#"
     )
-    machine = _read("/etc/machine-id").strip()
+    own_id = read("/etc/machine-id").strip()
     return {
-        "machineID": machine,
-        "systemUUID": _read("/sys/class/dmi/id/product_uuid").strip() or machine,
-        "bootID": _read("/proc/sys/kernel/random/boot_id").strip(),
+        "machineID": own_id,
+        "systemUUID": read("/sys/class/dmi/id/product_uuid").strip() or own_id,
+        "bootID": read("/proc/sys/kernel/random/boot_id").strip(),
         "kernelVersion": platform.release(),
         "osImage": release.get("PRETTY_NAME", "Linux").strip('"'),
         "containerRuntimeVersion": f"docker://{runtime_version}",
@@ -283,10 +282,3 @@ def _differs(old: JSON, new: JSON) -> bool:
         return shown
 
     return essence(old) != essence(new)
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError:
-        return ""

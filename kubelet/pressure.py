@@ -11,6 +11,8 @@ from pathlib import Path
 
 from apimachinery import quantity
 
+from . import machine
+
 MEMORY, DISK, PID = "MemoryPressure", "DiskPressure", "PIDPressure"
 # signal -> condition, resource
 SIGNALS = {
@@ -108,10 +110,9 @@ def conditions(found: list[Shortage]) -> list[tuple[str, bool, str, str]]:
 def observe(root: Path, images: Path) -> dict[str, Amount]:
     """What there is now: memory, the disks under pods and images, process ids. What can't be seen is left out."""
     amounts = {}
-    lines = dict(line.split(":", 1) for line in _read("/proc/meminfo").splitlines())
-    if "MemAvailable" in lines:
-        sizes = [int(lines[name].split()[0]) * 1024 for name in ("MemAvailable", "MemTotal")]
-        amounts["memory.available"] = Amount(*sizes)
+    memory = machine.memory()
+    if "MemAvailable" in memory:
+        amounts["memory.available"] = Amount(memory["MemAvailable"], memory["MemTotal"])
     for name, path in (("nodefs", root), ("imagefs", images)):
         try:
             disk = os.statvfs(path)
@@ -120,14 +121,7 @@ def observe(root: Path, images: Path) -> dict[str, Amount]:
         amounts[f"{name}.available"] = Amount(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
         if disk.f_files:  # some file systems have no fixed number
             amounts[f"{name}.inodesFree"] = Amount(disk.f_favail, disk.f_files)
-    if load := _read("/proc/loadavg").split():
-        most = int(_read("/proc/sys/kernel/pid_max") or 32768)
+    if load := machine.read("/proc/loadavg").split():
+        most = int(machine.read("/proc/sys/kernel/pid_max") or 32768)
         amounts["pid.available"] = Amount(most - int(load[3].split("/")[1]), most)
     return amounts
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""

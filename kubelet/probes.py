@@ -17,6 +17,7 @@ from apimachinery.meta import JSON
 from .handlers import Handlers, Outcome, Target
 from .observed import Container, PodState
 from .plan import all_containers
+from .status import container_statuses
 
 Recorder = Callable[[JSON, str, str, str, str], None]  # pod, type, reason, message, container
 
@@ -50,12 +51,8 @@ class Counter:
 
 def was_so(pod: JSON, run: Container, field: str) -> bool:
     """Whether this very run is reported as ready or started: a kubelet that restarts must not make it unready."""
-    status = pod.get("status") or {}
-    for listed in ("containerStatuses", "initContainerStatuses"):
-        for entry in status.get(listed) or []:
-            if entry.get("containerID") == f"docker://{run.id}":
-                return bool(entry.get(field))
-    return False
+    found = (entry for entry in container_statuses(pod) if entry.get("containerID") == f"docker://{run.id}")
+    return bool(next(found, {}).get(field))
 
 
 class Probes:

@@ -110,14 +110,15 @@ def _initialised(spec: JSON, state: PodState, facts: Facts) -> bool:
     return True
 
 
-def _old_status(pod: JSON, name: str) -> JSON:
+def container_statuses(pod: JSON) -> list[JSON]:
+    """What the API has of all its containers."""
     old = pod.get("status") or {}
-    for listed in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
-        for status in old.get(listed) or []:
-            if status["name"] == name:
-                found: JSON = status
-                return found
-    return {}
+    listed = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    return [status for name in listed for status in old.get(name) or []]
+
+
+def _old_status(pod: JSON, name: str) -> JSON:
+    return next((status for status in container_statuses(pod) if status["name"] == name), {})
 
 
 def _init_status(pod: JSON, container: JSON, state: PodState, facts: Facts) -> JSON:

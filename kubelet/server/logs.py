@@ -13,7 +13,9 @@ from ..engine import EngineError, demultiplex
 from ..observed import Container, PodState
 from ..parts import Parts
 from ..plan import all_containers
+from ..status import container_statuses
 
+EXPLAINED = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
 STREAMS = {"Stdout": (1,), "Stderr": (2,), "All": (1, 2)}
 
 
@@ -71,16 +73,10 @@ def choose(pod: JSON, state: PodState, name: str, *, previous: bool) -> Containe
 
 
 def _waiting_reason(pod: JSON, name: str) -> str:
-    status = pod.get("status") or {}
-    for listed in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
-        for entry in status.get(listed) or []:
-            if entry["name"] == name and (waiting := entry["state"].get("waiting")):
-                reason = str(waiting.get("reason", "ContainerCreating"))
-                explained = {
-                    "ErrImagePull": "image can't be pulled",
-                    "ImagePullBackOff": "trying and failing to pull image",
-                }
-                return explained.get(reason, reason)
+    for entry in container_statuses(pod):
+        if entry["name"] == name and (waiting := entry["state"].get("waiting")):
+            reason = str(waiting.get("reason", "ContainerCreating"))
+            return EXPLAINED.get(reason, reason)
     return "ContainerCreating"
 
 

@@ -7,7 +7,7 @@ from apimachinery import meta
 from apimachinery.meta import JSON
 
 from .. import cgroupusage
-from ..abilities import memory_bytes
+from ..machine import memory, memory_bytes
 from ..observed import Container
 from ..parts import Parts
 
@@ -60,8 +60,8 @@ def _machine() -> cgroupusage.GroupUsage:
     """The same from /proc, for a kernel that doesn't count in the root group."""
     fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
     busy = sum(map(int, fields)) - int(fields[3]) - int(fields[4])
-    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-    used = memory_bytes() - int(lines["MemAvailable"].split()[0]) * 1024
+    sizes = memory()
+    used = sizes["MemTotal"] - sizes["MemAvailable"]
     return cgroupusage.GroupUsage(busy * NANOSECONDS // 100, used, used)
 
 
