@@ -41,14 +41,13 @@ class Way:
 
     server_side: bool
     force: bool
-    dry_run: str
-    manager: str
+    sending: Sending
     validate: str
     annotate: bool = True  # with the manifest itself, for the next apply to compare with
 
     def params(self) -> dict[str, str]:
-        chosen = {"fieldManager": self.manager, "fieldValidation": self.validate}
-        return {**chosen, "dryRun": "All"} if self.dry_run == "server" else chosen
+        manager = "kubectl" if self.server_side else "kubectl-client-side-apply"
+        return {**self.sending.params(manager), "fieldValidation": self.validate}
 
 
 @command(cli, "apply")
@@ -79,7 +78,7 @@ async def apply(
     pruning.check_flags(prune, all_, label_selector)
     sending = Sending.taken(flags)
     level = {"true": "Strict", "false": "Ignore"}.get(validate, validate.capitalize())
-    how = Way(server_side, force, sending.dry_run, manager_of(sending.manager, server_side=server_side), level)
+    how = Way(server_side, force, sending, level)
     plan, problems = await prepare(
         session, files, recursive=recursive, checked=level != "Ignore", label_selector=label_selector
     )
@@ -108,14 +107,10 @@ async def apply(
             session, done, label_selector=label_selector, allowed=allowed, annotation=LAST_APPLIED
         )
         await pruning.prune(session, left, sending)
-    if wait and how.dry_run == "none" and done:
+    if wait and sending.dry_run == "none" and done:
         in_effect = await wait_for(session, done, timeout_seconds=parse_duration(timeout))
         return session.code or int(not in_effect)
     return session.code
-
-
-def manager_of(given: str, *, server_side: bool) -> str:
-    return given or ("kubectl" if server_side else "kubectl-client-side-apply")
 
 
 def _several(count: int, noun: str) -> str:
@@ -156,6 +151,16 @@ async def prepare(
             problems.append(problem)
         plan.append((kind, manifest))
     return plan, problems
+
+
+async def prepared(session: Session, files: tuple[str, ...], **how: Any) -> list[tuple[Kind, Manifest]]:
+    """The same, for commands that do nothing when anything is wrong. Raises Failed."""
+    if not files:
+        raise Failed("must specify one of -f and -k")
+    plan, problems = await prepare(session, files, **how)
+    if problems:
+        raise Failed("\nerror: ".join(map(str, problems)))
+    return plan
 
 
 def _defines(obj: JSON) -> tuple[str, str]:
@@ -209,14 +214,14 @@ async def apply_one(session: Session, kind: Kind, obj: JSON, how: Way) -> tuple[
         except NotFound as error:
             if error.details.get("kind") not in (kind.plural, None):
                 raise
-            if how.dry_run == "client":
+            if how.sending.dry_run == "client":
                 return wanted, "created"
             return await client.create(kind, wanted, params=how.params()), "created"
         type_ = schema_of(obj)
         patch = three_way(_last_applied(live), wanted, live, type_)
         if not patch:
             return live, "unchanged"
-        if how.dry_run == "client":
+        if how.sending.dry_run == "client":
             return live, "configured"
         content_type = STRATEGIC_MERGE_PATCH if type_ else MERGE_PATCH
         try:
@@ -228,7 +233,7 @@ async def apply_one(session: Session, kind: Kind, obj: JSON, how: Way) -> tuple[
                 raise
             continue
         same = meta.metadata(answer).get("resourceVersion") == meta.metadata(live).get("resourceVersion")
-        return answer, "unchanged" if same and how.dry_run == "none" else "configured"
+        return answer, "unchanged" if same and how.sending.dry_run == "none" else "configured"
     raise AssertionError("the last attempt returns or raises")
 
 

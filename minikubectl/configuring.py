@@ -124,8 +124,7 @@ def _contexts(document: JSON, name: str, form: str, no_headers: bool) -> None:
         click.echo("\n".join(row[1] for row in rows))
         return
     headers = ("CURRENT", "NAME", "CLUSTER", "AUTHINFO", "NAMESPACE")
-    for line in Printer(headers=not no_headers).lines(as_table(headers, rows)):
-        click.echo(line)
+    Printer(headers=not no_headers).show(as_table(headers, rows))
 
 
 def _names(section: str) -> Any:

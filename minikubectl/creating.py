@@ -8,12 +8,13 @@ import click
 from apimachinery import kinds, meta
 from apimachinery.errors import StatusError
 from apimachinery.kinds import GVK, Kind, by_gvk
-from minikubectl.applying import annotated, prepare
+from minikubectl.applying import annotated, prepared
 from minikubectl.cli import cli
 from minikubectl.durations import parse_duration
 from minikubectl.executing import attach_to
 from minikubectl.generating import GENERATORS, split_values
-from minikubectl.mutating import Found, each, find, pod_spec
+from minikubectl.getting import Found
+from minikubectl.mutating import each, find, pod_spec
 from minikubectl.options import FILES, RESOURCES, SENDING, Sending, together
 from minikubectl.session import Failed, Session, command, command_group
 from minikubectl.setting import amounts
@@ -70,13 +71,8 @@ async def create(session: Session, files: tuple[str, ...], recursive: bool, save
     minikubectl create -f pod.yaml
     minikubectl create deployment web --image=shop/web:1
     """
-    if not files:
-        raise Failed("must specify one of -f and -k")
-    plan, problems = await prepare(session, files, recursive=recursive, generated=True)
-    if problems:
-        raise Failed("\nerror: ".join(map(str, problems)))
     sending = Sending.taken(flags)
-    for kind, manifest in plan:
+    for kind, manifest in await prepared(session, files, recursive=recursive, generated=True):
         source = manifest.source.replace("stdin", "STDIN")
         await _create(session, [(kind, manifest.object)], sending, save=save_config, source=source)
     return session.code

@@ -1,8 +1,6 @@
 """`delete`: by name, selector, or manifest; by default until the objects are really gone."""
 
 import asyncio
-import time
-from dataclasses import replace
 from typing import Any, Final
 
 import click
@@ -14,7 +12,7 @@ from kubeclient.errors import Unreachable
 from minikubectl.applying import prepare
 from minikubectl.cli import cli
 from minikubectl.durations import parse_duration
-from minikubectl.getting import find_targets, objects_of
+from minikubectl.getting import NO_NAME, Found, find_targets, objects_of, until_gone
 from minikubectl.options import ALL, EVERYWHERE, FIELD_SELECTOR, FILES, LABEL_SELECTOR, RESOURCES
 from minikubectl.resources import quoted, shown
 from minikubectl.session import Failed, Session, command
@@ -22,7 +20,6 @@ from minikubectl.session import Failed, Session, command
 JSON = dict[str, Any]
 
 _POLICIES: Final = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan"}
-_POLL_SECONDS: Final = 0.3
 
 
 @command(cli, "delete")
@@ -97,40 +94,25 @@ async def delete(
     if not found and not files and not session.failures:
         click.echo("No resources found", err=True)
     if wait:
-        await until_gone(session, gone, parse_duration(timeout))
+        await _until_all_gone(session, gone, parse_duration(timeout))
     return session.code
 
 
-async def _named(
-    session: Session,
-    resources: tuple[str, ...],
-    *,
-    label_selector: str,
-    field_selector: str,
-    all_: bool,
-    everywhere: bool,
-) -> list[tuple[Kind, JSON]]:
-    found: list[tuple[Kind, JSON]] = []
+async def _named(session: Session, resources: tuple[str, ...], *, all_: bool, **chosen: Any) -> Found:
+    found: Found = []
     for target in await find_targets(session, resources):
         kind = target.kind
         if target.names:
             space = {"namespace": session.namespace} if kind.namespaced else {}
             found += [(kind, {"metadata": {"name": name, **space}}) for name in target.names]
-        elif not (label_selector or field_selector or all_):
-            raise Failed("resource(s) were provided, but no name was specified")
+        elif not (all_ or chosen["label_selector"] or chosen["field_selector"]):
+            raise Failed(NO_NAME)
         else:
-            objects = await objects_of(
-                session,
-                replace(target, names=()),
-                label_selector=label_selector,
-                field_selector=field_selector,
-                everywhere=everywhere,
-            )
-            found += [(kind, obj) for obj in objects]
+            found += [(kind, obj) for obj in await objects_of(session, target, **chosen)]
     return found
 
 
-async def _named_by_files(session: Session, files: tuple[str, ...], recursive: bool) -> list[tuple[Kind, JSON]]:
+async def _named_by_files(session: Session, files: tuple[str, ...], recursive: bool) -> Found:
     plan, problems = await prepare(session, files, recursive=recursive, checked=False)
     for problem in problems:
         session.failures += 1
@@ -138,17 +120,12 @@ async def _named_by_files(session: Session, files: tuple[str, ...], recursive: b
     return [(kind, manifest.object) for kind, manifest in reversed(plan)]
 
 
-async def until_gone(session: Session, gone: list[tuple[Kind, JSON, str]], timeout_seconds: float) -> None:
-    """Until each is away, or another of its name is there."""
-    deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
+async def _until_all_gone(session: Session, gone: list[tuple[Kind, JSON, str]], seconds: float) -> None:
+    """Until each is away, or another of its name is there. Raises Failed."""
+    deadline = asyncio.get_running_loop().time() + seconds if seconds else None
     for kind, obj, uid in gone:
-        while True:
-            try:
-                current = await session.client.get(kind, meta.name(obj), namespace=meta.namespace(obj) or None)
-            except NotFound:
-                break
-            if uid and meta.uid(current) != uid:
-                break
-            if time.monotonic() >= deadline:
-                raise Failed(f"timed out waiting for the condition on {shown(kind, meta.name(obj))}")
-            await asyncio.sleep(_POLL_SECONDS)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await until_gone(session, kind, obj, uid)
+        except TimeoutError:
+            raise Failed(f"timed out waiting for the condition on {shown(kind, meta.name(obj))}") from None

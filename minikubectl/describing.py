@@ -50,8 +50,7 @@ async def describe(session: Session, resources: tuple[str, ...], show_events: bo
                 await _describe_events(session, obj, page)
             pages.append(page.text())
     if not pages and not session.failures:
-        where = "" if chosen["everywhere"] else f" in {session.namespace} namespace."
-        click.echo(f"No resources found{where}", err=True)
+        session.say_nothing_found(everywhere=chosen["everywhere"])
     click.echo("\n\n".join(pages), nl=False)
     return session.code
 

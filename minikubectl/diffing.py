@@ -14,9 +14,9 @@ from apimachinery import meta
 from apimachinery.errors import NotFound, StatusError
 from apimachinery.kinds import Kind
 from kubeclient.errors import Unreachable
-from minikubectl.applying import LAST_APPLIED, Way, apply_one, manager_of, prepare
+from minikubectl.applying import LAST_APPLIED, Way, apply_one, prepare
 from minikubectl.cli import cli
-from minikubectl.options import FILES, LABEL_SELECTOR, MANAGER
+from minikubectl.options import FILES, LABEL_SELECTOR, MANAGER, Sending
 from minikubectl.output import bare, to_yaml
 from minikubectl.session import Failed, Session, command, describe_error
 
@@ -45,7 +45,7 @@ async def diff(
     """
     if not files:
         raise Failed("must specify one of -f and -k", _FAILED)
-    how = Way(server_side, force, "server", manager_of(manager, server_side=server_side), "Strict", annotate=False)
+    how = Way(server_side, force, Sending("server", manager=manager), "Strict", annotate=False)
     plan, problems = await prepare(session, files, recursive=recursive, label_selector=label_selector)
     if problems:
         raise Failed("\nerror: ".join(map(str, problems)), _FAILED)

@@ -44,8 +44,7 @@ async def api_resources(
         named = (row.plural, short, row.api_version, str(row.namespaced).lower(), row.kind)
         rows.append([*named, *(more if output == "wide" else ())])
     if rows:
-        for line in Printer(headers=not no_headers).lines(as_table(_HEADERS[: len(rows[0])], rows)):
-            click.echo(line)
+        Printer(headers=not no_headers).show(as_table(_HEADERS[: len(rows[0])], rows))
     return 0
 
 
@@ -116,8 +115,7 @@ async def whoami(session: Session) -> int:
     rows = [[name, str(user[key])] for name, key in (("Username", "username"), ("UID", "uid")) if user.get(key)]
     rows.append(["Groups", f"[{' '.join(user.get('groups') or ())}]"])
     rows += [[f"Extra: {key}", f"[{' '.join(each)}]"] for key, each in sorted((user.get("extra") or {}).items())]
-    for line in Printer().lines(as_table(("ATTRIBUTE", "VALUE"), rows)):
-        click.echo(line)
+    Printer().show(as_table(("ATTRIBUTE", "VALUE"), rows))
     return 0
 
 
@@ -185,7 +183,5 @@ async def _list_rules(session: Session, space: str) -> int:
     urls = [(url, rule["verbs"]) for rule in status.get("nonResourceRules") or () for url in rule["nonResourceURLs"]]
     rows += [["", [url], [], verbs] for url, verbs in sorted(urls, key=lambda each: f"{each[0]}]")]
     texts = [[row[0], *(f"[{' '.join(each)}]" for each in row[1:])] for row in rows]
-    headers = ("Resources", "Non-Resource URLs", "Resource Names", "Verbs")
-    for line in Printer().lines(as_table(headers, texts)):
-        click.echo(line)
+    Printer().show(as_table(("Resources", "Non-Resource URLs", "Resource Names", "Verbs"), texts))
     return 0

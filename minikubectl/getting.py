@@ -1,5 +1,6 @@
 """`get`: tables that the server prints, or objects in the form asked for; once, or as they change."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -22,8 +23,11 @@ from minikubectl.session import Failed, Session, command
 from minikubectl.tables import ACCEPT, Layout, Printer
 
 JSON = dict[str, Any]
+Found = list[tuple[Kind, JSON]]
 
 LISTED: Final = "LISTED"
+NO_NAME: Final = "resource(s) were provided, but no name was specified"
+_POLL_SECONDS: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +117,11 @@ async def get(
         if printed and several:
             click.echo("")
         printer = Printer(replace(layout, kind=shown_kind, namespace=everywhere), headers=not no_headers)
-        for line in printer.lines(table):
-            click.echo(line)
+        printer.show(table)
         printed += 1
     if not printed and not session.failures and not ignore_not_found:
         inside = any(target.kind.namespaced for target in targets) and not what.everywhere
-        click.echo(
-            f"No resources found in {session.namespace} namespace." if inside else "No resources found", err=True
-        )
+        session.say_nothing_found(everywhere=not inside)
     return session.code
 
 
@@ -187,6 +188,19 @@ async def objects_of(
     return [{**head, **each} for each in listed["items"]]
 
 
+async def until_gone(session: Session, kind: Kind, obj: JSON, uid: str = "") -> None:
+    """Until the object is away, or another of its name (not of this UID, or that of the first seen) is there."""
+    while True:
+        try:
+            there = await session.client.get(kind, meta.name(obj), namespace=meta.namespace(obj) or None)
+        except NotFound:
+            return
+        uid = uid or meta.uid(there)
+        if meta.uid(there) != uid:
+            return
+        await asyncio.sleep(_POLL_SECONDS)
+
+
 async def _print_objects(session: Session, targets: list[Target], what: Query, ignore: bool) -> int:
     found: list[tuple[Kind, JSON]] = []
     for target in targets:
@@ -220,8 +234,7 @@ async def _watch(session: Session, target: Target, what: Query, layout: Layout, 
         if event.type == LISTED and not listed:
             continue
         if what.is_table:
-            for line in printer.lines(event.object):
-                click.echo(line)
+            printer.show(event.object)
         else:
             obj = event.object if what.managed_fields else bare(event.object)
             print_objects([(kind, obj)], what.form, single=True)

@@ -59,7 +59,7 @@ async def logs(
         container = what[1]
     found = await pods.selected(session, selector) if selector else [await pods.pick(session, what[0])]
     if not found:
-        click.echo(f"No resources found in {session.namespace} namespace.", err=True)
+        session.say_nothing_found()
         return 0
     if selector and options["tail"] is None:
         options["tail"] = _SELECTED_TAIL

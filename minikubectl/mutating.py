@@ -17,7 +17,7 @@ from apimachinery.kinds import GVK, Kind
 from apimachinery.threeway import three_way
 from kubeclient.errors import Unreachable
 from kubeclient.rest import MERGE_PATCH, STRATEGIC_MERGE_PATCH
-from minikubectl.getting import find_targets, objects_of
+from minikubectl.getting import NO_NAME, Found, find_targets, objects_of
 from minikubectl.manifests import read
 from minikubectl.options import Sending
 from minikubectl.output import bare, print_objects
@@ -25,11 +25,8 @@ from minikubectl.resources import Target, shown
 from minikubectl.session import Failed, Session
 
 JSON = dict[str, Any]
-Found = list[tuple[Kind, JSON]]
 Act = Callable[[Kind, JSON], Awaitable[tuple[JSON, str]]]  # → (the object as it now is, what was done; "": nothing)
 Change = Callable[[JSON], JSON]
-
-NO_NAME = "resource(s) were provided, but no name was specified"
 
 
 def schema_of(obj: JSON) -> Type | None:

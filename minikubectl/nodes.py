@@ -16,14 +16,14 @@ from apimachinery.errors import NotFound, TooManyRequests
 from minikubectl import completing
 from minikubectl.cli import cli
 from minikubectl.durations import parse_duration
-from minikubectl.mutating import Found, changing, each, find
+from minikubectl.getting import Found, until_gone
+from minikubectl.mutating import changing, each, find
 from minikubectl.options import DRY_RUN, LABEL_SELECTOR, Sending
 from minikubectl.session import Failed, Session, command, complain
 
 JSON = dict[str, Any]
 
 _RETRY_SECONDS: Final = 5.0
-_POLL_SECONDS: Final = 1.0
 _NODES: Final = click.argument("names", nargs=-1, shell_complete=completing.nodes)
 _MIRROR: Final = "kubernetes.io/config.mirror"
 
@@ -195,11 +195,5 @@ async def _evict(session: Session, pod: JSON, grace_period: int, delete: bool) -
             await asyncio.sleep(_RETRY_SECONDS)
         except NotFound:
             return
-    while True:
-        try:
-            if meta.uid(await session.client.get(kinds.POD, name, namespace=space)) != uid:
-                break
-        except NotFound:
-            break
-        await asyncio.sleep(_POLL_SECONDS)
+    await until_gone(session, kinds.POD, pod, uid)
     click.echo(f"pod/{name} {'deleted' if delete else 'evicted'}")

@@ -57,14 +57,12 @@ async def events(
     if not found and not watch:
         click.echo("No events found." if everywhere else f"No events found in {session.namespace} namespace.", err=True)
         return 0
-    for line in printer.lines(as_table(headers, [_row(each, everywhere) for each in found])):
-        click.echo(line)
+    printer.show(as_table(headers, [_row(each, everywhere) for each in found]))
     if watch:
         query = Query(everywhere=everywhere, field_selector=selector)
         async for event in changes(session, Target(kinds.CORE_EVENT), query):
             if event.type not in (LISTED, "DELETED") and _is_type(event.object, wanted):
-                for line in printer.lines(as_table(headers, [_row(event.object, everywhere)])):
-                    click.echo(line)
+                printer.show(as_table(headers, [_row(event.object, everywhere)]))
     return 0
 
 
@@ -114,8 +112,7 @@ def _show(rows: list[tuple[list[str], tuple[int, int], list[str]]], headers: lis
     """Rows are (names, (milli CPUs, bytes), all cells)."""
     by = {"cpu": lambda row: (-row[1][0], row[0]), "memory": lambda row: (-row[1][1], row[0])}
     rows.sort(key=by.get(sort, lambda row: row[0]))
-    for line in Printer(headers=not bare).lines(as_table(headers, [row[2] for row in rows])):
-        click.echo(line)
+    Printer(headers=not bare).show(as_table(headers, [row[2] for row in rows]))
 
 
 @command(top, "node")
@@ -165,8 +162,7 @@ async def top_pod(
             cpu, memory = _amounts(usages)
             rows.append((names + more, (cpu, memory), [*names, *more, f"{cpu}m", f"{memory // _MEBI}Mi"]))
     if not rows:
-        where = "" if everywhere else f" in {session.namespace} namespace."
-        click.echo(f"No resources found{where}", err=True)
+        session.say_nothing_found(everywhere=everywhere)
         return 0
     headers = [
         *(["NAMESPACE"] if everywhere else []),

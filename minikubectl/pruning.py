@@ -14,7 +14,7 @@ import click
 from apimachinery import meta
 from apimachinery.errors import Conflict, NotFound
 from apimachinery.kinds import GVK, Kind
-from minikubectl.mutating import Found
+from minikubectl.getting import Found
 from minikubectl.options import Sending
 from minikubectl.resources import shown
 from minikubectl.session import Failed, Session

@@ -7,13 +7,13 @@ import click
 from apimachinery import meta
 from apimachinery.errors import NotFound, StatusError
 from apimachinery.kinds import Kind
-from minikubectl.applying import annotated, prepare
+from minikubectl.applying import annotated, prepared
 from minikubectl.cli import cli
-from minikubectl.deleting import until_gone
+from minikubectl.getting import until_gone
 from minikubectl.mutating import each
 from minikubectl.options import FILES, SENDING, Sending
 from minikubectl.resources import quoted
-from minikubectl.session import Failed, Session, command
+from minikubectl.session import Session, command
 
 JSON = dict[str, Any]
 
@@ -32,18 +32,12 @@ async def replace(
     minikubectl replace -f web.yaml
     minikubectl replace -f pod.yaml --force     a pod's fields that can't be changed
     """
-    if not files:
-        raise Failed("must specify one of -f and -k")
-    plan, problems = await prepare(session, files, recursive=recursive)
-    if problems:
-        raise Failed("\nerror: ".join(map(str, problems)))
+    plan = await prepared(session, files, recursive=recursive)
     sending = Sending.taken(flags)
     sources = {id(manifest.object): manifest.source.replace("stdin", "STDIN") for _, manifest in plan}
 
     async def act(kind: Kind, obj: JSON) -> tuple[JSON, str]:
         source = sources[id(obj)]
-        if kind.namespaced and not meta.namespace(obj):
-            obj["metadata"]["namespace"] = session.namespace
         obj = annotated(obj) if save_config else obj
         params = sending.params("kubectl-replace")
         if sending.dry_run == "client":
@@ -71,4 +65,4 @@ async def _remove(session: Session, kind: Kind, obj: JSON) -> None:
         return
     click.echo(f"{quoted(kind, name)} deleted")
     uid = meta.uid(answer) or str((answer.get("details") or {}).get("uid") or "")
-    await until_gone(session, [(kind, obj, uid)], 0)
+    await until_gone(session, kind, obj, uid)

@@ -57,6 +57,9 @@ class Session:
         self.failures += 1
         complain(describe_error(error, self.config.server))
 
+    def say_nothing_found(self, *, everywhere: bool = False) -> None:
+        click.echo(f"No resources found{'' if everywhere else f' in {self.namespace} namespace.'}", err=True)
+
     @property
     def code(self) -> int:
         return 1 if self.failures else 0

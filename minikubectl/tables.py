@@ -53,6 +53,11 @@ class Printer:
                 self._widths[index] = max(self._widths[index], len(cell))
         return [self._line(row) for row in rows]
 
+    def show(self, table: JSON) -> None:
+        """Print these lines."""
+        for line in self.lines(table):
+            click.echo(line)
+
     def _line(self, row: Sequence[str]) -> str:
         cells = padded(row, self._widths)
         for at, name in enumerate(self._header()):

@@ -12,7 +12,7 @@ from apimachinery.errors import NotFound
 from minikubectl import jsonpath
 from minikubectl.cli import cli
 from minikubectl.durations import parse_duration
-from minikubectl.getting import Query, changes, find_targets, objects_of, space_of
+from minikubectl.getting import NO_NAME, Query, changes, find_targets, objects_of, space_of, until_gone
 from minikubectl.options import ALL, EVERYWHERE, FIELD_SELECTOR, LABEL_SELECTOR, RESOURCES
 from minikubectl.resources import Target, shown
 from minikubectl.session import Failed, Session, command
@@ -44,7 +44,7 @@ async def wait(session: Session, resources: tuple[str, ...], what: str, timeout:
     found = 0
     for target in await find_targets(session, resources):
         if not target.names and not all_ and not chosen["label_selector"] and not chosen["field_selector"]:
-            raise Failed("resource(s) were provided, but no name was specified")
+            raise Failed(NO_NAME)
         for name, space in await _named(session, target, what, deadline, chosen):
             found += 1
             where = f"{target.kind.resource}/{name}"
@@ -120,11 +120,10 @@ async def _named(
 
 
 async def _until(session: Session, target: Target, what: str, test: Test | None) -> None:
-    form = what.lower()
+    form, space = what.lower(), space_of(session, target.kind)
     if form == "delete":
-        await _until_gone(session, target)
+        await until_gone(session, target.kind, {"metadata": {"name": target.names[0], "namespace": space}})
         return
-    space = space_of(session, target.kind)
     try:
         there = await session.client.get(target.kind, target.names[0], namespace=space)
         if test is None or test(there):
@@ -138,17 +137,3 @@ async def _until(session: Session, target: Target, what: str, test: Test | None)
                 await session.client.get(target.kind, target.names[0], namespace=space)  # NotFound is the answer
             elif test is None or test(event.object):
                 return
-
-
-async def _until_gone(session: Session, target: Target) -> None:
-    """Until it is away, or another of its name is there."""
-    uid = ""
-    while True:
-        try:
-            there = await session.client.get(target.kind, target.names[0], namespace=space_of(session, target.kind))
-        except NotFound:
-            return
-        uid = uid or meta.uid(there)
-        if meta.uid(there) != uid:
-            return
-        await asyncio.sleep(_POLL_SECONDS)
