@@ -34,11 +34,11 @@ _SYNCS = (
     "job",
     "cronjob",
     "endpoint",
-    "endpointslice",
+    "endpoint_slice",
     "namespace",
     "gc",
 )
-_SYNC_FLAGS = {"endpointslice": "service-endpoint", "cronjob": "cron-job"}
+_SYNC_FLAGS = {"endpoint_slice": "service-endpoint", "cronjob": "cron-job"}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -6,14 +6,12 @@ keeps slices as well, as the API server does for `kubernetes`) are left alone.
 
 from typing import Any
 
-from apimachinery import errors, kinds, meta
+from apimachinery import kinds, meta
 from controllers import slices
-from controllers.context import Context
-from kubeclient.expectations import Expectations
-from kubeclient.workqueue import WorkQueue, work
+from controllers.context import Context, enqueue_all
+from controllers.endpointslice import SliceController
 
 JSON = dict[str, Any]
-WORKERS = 5
 MANAGER = "endpointslicemirroring-controller.k8s.io"
 SKIP = "endpointslice.kubernetes.io/skip-mirror"
 _LEADER = "control-plane.alpha.kubernetes.io/leader"
@@ -46,75 +44,30 @@ def _endpoint(address: JSON, *, ready: bool) -> JSON:
     return {**made, **{name: address[name] for name in _COPIED if address.get(name)}}
 
 
-class EndpointSliceMirroringController:
+class EndpointSliceMirroringController(SliceController):
     """Slices for Endpoints."""
 
+    name = "endpoint_slice_mirroring"
+    workers = 5
+    manager = MANAGER
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._client = context.client
-        self._queue: WorkQueue[str] = WorkQueue("endpoint_slice_mirroring")
-        self._expectations = Expectations()
+        super().__init__(context)
         self._services = context.informers.informer(kinds.SERVICE)
         self._endpoints = context.informers.informer(kinds.ENDPOINTS)
-        self._slices = context.informers.informer(kinds.ENDPOINT_SLICE)
-        self._slices.add_index("mirrored", _mirrored_for)
         for informer in (self._services, self._endpoints):
-            informer.add_handler(on_add=self._add, on_update=lambda _, new: self._add(new), on_delete=self._add)
-        self._slices.add_handler(
-            on_add=self._slice_added, on_update=lambda _, new: self._slice(new), on_delete=self._slice
-        )
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=WORKERS)
-
-    def _add(self, obj: JSON) -> None:
-        self._queue.add(meta.key(obj))
-
-    def _slice_added(self, obj: JSON) -> None:
-        for key in _mirrored_for(obj):
-            self._expectations.creation_observed(key)
-        self._slice(obj)
-
-    def _slice(self, obj: JSON) -> None:
-        for key in _mirrored_for(obj):
-            self._queue.add(key)
+            enqueue_all(informer, self._queue)
 
     async def _reconcile(self, key: str) -> None:
-        endpoints, service = self._endpoints.get(key), self._services.get(key)
-        present = [each for each in self._slices.by_index("mirrored", key) if not meta.is_deleting(each)]
+        endpoints, service, present = self._endpoints.get(key), self._services.get(key), self._present(key)
         if endpoints is None or service is None or not is_mirrored(endpoints, service):
             self._expectations.forget(key)
-            for each in present:
-                await self._delete(each)
+            await self._apply(key, slices.Plan(delete=present))
             return
         if not self._expectations.satisfied(key):
             return
         wanted, limit = groups(endpoints), self._context.options.max_endpoints_per_slice
         plan = slices.plan(service, wanted, present, limit=limit, owner=endpoints, manager=MANAGER)
-        for body in plan.create if wanted else ():
-            self._expectations.expect_creations(key, 1)
-            try:
-                await self._client.create(kinds.ENDPOINT_SLICE, body)
-            except BaseException:
-                self._expectations.creation_observed(key)
-                raise
-        for body in plan.update:
-            await self._client.update(kinds.ENDPOINT_SLICE, body)
-        for each in plan.delete:
-            await self._delete(each)
-
-    async def _delete(self, obj: JSON) -> None:
-        try:
-            await self._client.delete(
-                kinds.ENDPOINT_SLICE, meta.name(obj), namespace=meta.namespace(obj), uid=meta.uid(obj)
-            )
-        except errors.NotFound:
-            return
-
-
-def _mirrored_for(obj: JSON) -> list[str]:
-    labels = meta.labels(obj)
-    if labels.get(slices.MANAGED_BY) != MANAGER or slices.SERVICE_NAME not in labels:
-        return []
-    return [f"{meta.namespace(obj)}/{labels[slices.SERVICE_NAME]}"]
+        if not wanted:  # Endpoints without addresses have no empty slice
+            plan.create.clear()
+        await self._apply(key, plan)

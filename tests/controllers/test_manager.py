@@ -37,7 +37,7 @@ def test_flags_become_options():
     )  # fmt: skip
     made = options(parsed)
     assert (made.cluster_cidr, made.node_monitor_grace_period, made.allocate_node_cidrs) == ("10.9.0.0/16", 60, False)
-    assert made.workers == {"deployment": 9, "endpointslice": 3}
+    assert made.workers == {"deployment": 9, "endpoint_slice": 3}
 
 
 def test_a_namespace_says_what_is_left():
