@@ -181,10 +181,6 @@ class Cluster:
         self._release_if_unused(row)
         return True
 
-    def row_of(self, uid: str) -> int | None:
-        """The row of the node that a pod is counted on."""
-        return self._where.get(uid)
-
     def _count(self, row: int, pod: PodInfo, sign: int) -> None:
         for name, value in pod.requests.items():
             self.requested[row, self.resource(name)] += sign * value

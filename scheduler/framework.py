@@ -29,6 +29,7 @@ class Plugin:
 
     name: ClassVar[str]
     node_only: ClassVar[bool] = False
+    reason: ClassVar[str] = ""  # of a filter that has only one
 
     def __init__(self, arguments: Mapping[str, Any] | None = None) -> None:
         self.arguments = dict(arguments or {})
@@ -47,7 +48,7 @@ class Plugin:
 
     def reasons(self, cluster: Cluster, pod: PodInfo, refused: Rows) -> Counter[str]:
         """Why the nodes `refused` by this filter don't do, in upstream's words, with the number of nodes of each."""
-        return Counter()
+        return Counter({self.reason: len(refused)})
 
     def score(self, cluster: Cluster, pod: PodInfo, rows: Rows) -> Scores | None:
         """0 to 100 for each of `rows`, higher is better; None if the plugin scores nothing."""

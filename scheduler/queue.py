@@ -19,6 +19,7 @@ FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 1.0, 10.0
 LEFT_BEHIND_SECONDS = 300.0
 
 NODE_CHANGED, POD_REMOVED, POD_PLACED = "node", "pod-removed", "pod-placed"
+NODE_REMOVED = "node-removed"  # its domain may be gone, which held the others back
 VOLUME_CHANGED = "volume"  # or a claim, or a storage class
 # Which events may make a filter change its mind.
 HINTS: dict[str, frozenset[str]] = {
@@ -29,7 +30,7 @@ HINTS: dict[str, frozenset[str]] = {
     "NodeResourcesFit": frozenset({NODE_CHANGED, POD_REMOVED}),
     "VolumeRestrictions": frozenset({POD_REMOVED, VOLUME_CHANGED}),
     "VolumeBinding": frozenset({NODE_CHANGED, VOLUME_CHANGED}),
-    "PodTopologySpread": frozenset({NODE_CHANGED, POD_REMOVED, POD_PLACED}),
+    "PodTopologySpread": frozenset({NODE_CHANGED, NODE_REMOVED, POD_REMOVED, POD_PLACED}),
     "InterPodAffinity": frozenset({NODE_CHANGED, POD_REMOVED, POD_PLACED}),
 }
 

@@ -146,6 +146,7 @@ class Scheduler(Collector):
 
     def _node_gone(self, node: JSON) -> None:
         self.cluster.remove_node(meta.name(node))
+        self.queue.on_event(queues.NODE_REMOVED)
 
     def _namespace(self, namespace: JSON) -> None:
         self.cluster.namespaces[meta.name(namespace)] = meta.labels(namespace)
@@ -184,14 +185,11 @@ class Scheduler(Collector):
             tasks.create_task(self._report(pending.pod, pod, decision, started))
         else:
             self.cluster.add_pod(pending.pod, decision.node)
-            if pending.pod.claims and (wanted := self._volume_plan(pending.pod, decision.node)):
+            if pending.pod.claims and (wanted := plan(self.cluster, pending.pod, self.cluster.index[decision.node])):
                 assume(self.cluster.volumes, wanted)
                 tasks.create_task(self._bind_with_volumes(pending, pod, wanted, started))
             else:
                 tasks.create_task(self._bind(pending, pod, decision.node, started))
-
-    def _volume_plan(self, info: PodInfo, node: str) -> Plan | None:
-        return plan(self.cluster, info, self.cluster.index[node])
 
     async def _bind_with_volumes(self, pending: queues.Pending, pod: JSON, wanted: Plan, started: float) -> None:
         """The claims first. Waiting for them may take long, so meanwhile the place in flight is another's."""

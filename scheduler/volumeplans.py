@@ -11,7 +11,7 @@ import numpy as np
 from apimachinery import meta, volumes
 from apimachinery.meta import JSON
 from scheduler.cluster import Bools, Cluster
-from scheduler.plugins.node_affinity import matches_term
+from scheduler.nodeselector import matches_term
 from scheduler.podinfo import PodInfo
 from scheduler.volumes import Plan
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
 from scheduler.cluster import Bools, Cluster
-from scheduler.framework import Plugin, Rows
+from scheduler.framework import Plugin
 from scheduler.podinfo import PodInfo
 
 
@@ -15,6 +13,7 @@ class NodePorts(Plugin):
     """Filters by `hostPort`."""
 
     name = "NodePorts"
+    reason = "node(s) didn't have free ports for the requested pod ports"
 
     def concerns(self, pod: PodInfo, cluster: Cluster) -> bool:
         return bool(pod.ports)
@@ -25,6 +24,3 @@ class NodePorts(Plugin):
             if any(wanted.clashes(port) for ports in taken.values() for port in ports for wanted in pod.ports):
                 mask[row] = False
         return mask
-
-    def reasons(self, cluster: Cluster, pod: PodInfo, refused: Rows) -> Counter[str]:
-        return Counter({"node(s) didn't have free ports for the requested pod ports": len(refused)})

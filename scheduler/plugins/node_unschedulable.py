@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from scheduler.cluster import Bools, Cluster
-from scheduler.framework import Plugin, Rows
+from scheduler.framework import Plugin
 from scheduler.plugins.taint_toleration import tolerated
 from scheduler.podinfo import PodInfo
 
@@ -17,11 +15,9 @@ class NodeUnschedulable(Plugin):
 
     name = "NodeUnschedulable"
     node_only = True
+    reason = "node(s) were unschedulable"
 
     def filter(self, cluster: Cluster, pod: PodInfo) -> Bools | None:
         if any(tolerated(_TAINT, toleration) for toleration in pod.tolerations):
             return None
         return ~cluster.unschedulable
-
-    def reasons(self, cluster: Cluster, pod: PodInfo, refused: Rows) -> Counter[str]:
-        return Counter({"node(s) were unschedulable": len(refused)})

@@ -5,8 +5,6 @@ Nodes share few distinct sets of taints, so each set is judged once and the answ
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
 from apimachinery import placement
@@ -29,13 +27,11 @@ class TaintToleration(Plugin):
 
     name = "TaintToleration"
     node_only = True
+    reason = "node(s) had untolerated taint(s)"
 
     def filter(self, cluster: Cluster, pod: PodInfo) -> Bools | None:
         allowed = [self._intolerable(taints, pod, _HARD) == 0 for taints in cluster.taint_sets]
         return np.array(allowed, dtype=np.bool_)[cluster.taint_codes]
-
-    def reasons(self, cluster: Cluster, pod: PodInfo, refused: Rows) -> Counter[str]:
-        return Counter({"node(s) had untolerated taint(s)": len(refused)})
 
     def score(self, cluster: Cluster, pod: PodInfo, rows: Rows) -> Scores | None:
         soft = [self._intolerable(taints, pod, ("PreferNoSchedule",)) for taints in cluster.taint_sets]

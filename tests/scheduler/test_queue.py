@@ -6,6 +6,7 @@ import pytest
 
 from scheduler.podinfo import pod_info
 from scheduler.queue import NODE_CHANGED, POD_REMOVED, SchedulingQueue
+from scheduler.service import Scheduler
 
 
 class Clock:
@@ -82,3 +83,11 @@ async def test_a_deleted_pod_is_not_retried(queue):
     queue.delete("d/p")
     queue.retry(pending)
     assert set(queue.lengths().values()) == {0}
+
+
+async def test_a_node_that_goes_wakes_who_waits_for_an_even_spread():
+    scheduler = Scheduler(None, {}, None)
+    scheduler.queue.add(info("p"))
+    scheduler.queue.retry(await popped(scheduler.queue), refused_by=frozenset({"PodTopologySpread"}))
+    scheduler._node_gone({"metadata": {"name": "of-a-domain-of-its-own"}})
+    assert scheduler.queue.lengths()["unschedulable"] == 0
