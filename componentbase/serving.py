@@ -7,6 +7,7 @@ server belongs on loopback.
 
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -28,27 +29,21 @@ async def serve_ops(
     configuration: Mapping[str, Any] | None = None,
 ) -> "OpsServer":
     """Start serving; port 0 takes a free one (see `.port`). The caller awaits `stop()` of what comes back."""
-    server = OpsServer(checks, metrics, authorize, configuration or {})
+    server = OpsServer(checks=checks, metrics=metrics, authorize=authorize, configuration=configuration or {})
     await server.start(host, port, ssl_context)
     return server
 
 
+@dataclass(kw_only=True)
 class OpsServer:
     """The running server."""
 
-    def __init__(
-        self,
-        checks: health.Checks,
-        metrics: metrics.Metrics,
-        authorize: Authorize | None,
-        configuration: Mapping[str, Any],
-    ) -> None:
-        self._checks = checks
-        self._metrics = metrics
-        self._authorize = authorize
-        self._configuration = configuration
-        self._runner: web.ServerRunner | None = None
-        self.port = 0
+    checks: health.Checks
+    metrics: metrics.Metrics
+    authorize: Authorize | None
+    configuration: Mapping[str, Any]
+    port: int = 0
+    _runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
         """Bind and listen."""
@@ -68,22 +63,22 @@ class OpsServer:
         first, _, rest = request.path.strip("/").partition("/")
         if first in health.ENDPOINTS:
             return await self._health(first, rest, request)
-        if self._authorize and not await self._authorize(request):
+        if self.authorize and not await self.authorize(request):
             return _text(403, "Forbidden")
         if request.path == "/metrics":
-            return web.Response(body=self._metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
+            return web.Response(body=self.metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
         if request.path == "/version":
             return _json({"major": defaults.MAJOR, "minor": defaults.MINOR, "gitVersion": defaults.GIT_VERSION})
         if request.path == "/configz":
-            return _json(dict(self._configuration))
+            return _json(dict(self.configuration))
         return _text(404, "404 page not found")
 
     async def _health(self, endpoint: str, name: str, request: web.BaseRequest) -> web.Response:
         if name:
-            one = await self._checks.report_one(endpoint, name)
+            one = await self.checks.report_one(endpoint, name)
             return _text(one.code, one.text) if one else _text(404, "404 page not found")
         exclude = request.query.getall("exclude", [])
-        report = await self._checks.report(endpoint, verbose="verbose" in request.query, exclude=exclude)
+        report = await self.checks.report(endpoint, verbose="verbose" in request.query, exclude=exclude)
         return _text(report.code, report.text)
 
 
