@@ -1,6 +1,6 @@
 """The page of a pod: where it is, what its containers do and why, what they may use."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from apimachinery import meta
@@ -31,11 +31,7 @@ def describe_pod(pod: JSON, page: Page) -> None:
         ("Labels", mapping(meta.labels(pod))),
         ("Annotations", mapping(meta.annotations(pod), ": ")),
         ("Status", _phase(pod)),
-        *(
-            (title, str(status[key]))
-            for title, key in (("Reason", "reason"), ("Message", "message"))
-            if status.get(key)
-        ),
+        *_present(status, str, Reason="reason", Message="message"),
         ("IP", str(status.get("podIP") or "")),
     ]
     page.block([each for each in head if each[1] or each[0] in ("IP", "Namespace")])
@@ -86,36 +82,27 @@ def _phase(pod: JSON) -> str:
 
 def _container(container: JSON, status: JSON) -> list[tuple[str, str]]:
     ports = container.get("ports") or ()
-    probes = [
-        (title, _probe(container[key]))
-        for title, key in (("Liveness", "livenessProbe"), ("Readiness", "readinessProbe"), ("Startup", "startupProbe"))
-        if container.get(key)
-    ]
     resources = container.get("resources") or {}
-    pairs = [
+    return [
         ("Container ID", str(status.get("containerID") or "")),
         ("Image", str(container.get("image") or "")),
         ("Image ID", str(status.get("imageID") or "")),
         ("Port", ", ".join(f"{each['containerPort']}/{each.get('protocol', 'TCP')}" for each in ports) or NONE),
-        *(
-            (title, "\n".join(container[key]))
-            for title, key in (("Command", "command"), ("Args", "args"))
-            if container.get(key)
-        ),
+        *_present(container, "\n".join, Command="command", Args="args"),
         *_state("State", status.get("state") or {"waiting": {}}),
         *(_state("Last State", status["lastState"]) if status.get("lastState") else []),
         ("Ready", str(bool(status.get("ready")))),
         ("Restart Count", str(status.get("restartCount", 0))),
-        *(
-            (title, mapping(resources[key], ": "))
-            for title, key in (("Limits", "limits"), ("Requests", "requests"))
-            if resources.get(key)
-        ),
-        *probes,
+        *_present(resources, lambda each: mapping(each, ": "), Limits="limits", Requests="requests"),
+        *_present(container, _probe, Liveness="livenessProbe", Readiness="readinessProbe", Startup="startupProbe"),
         ("Environment", "\n".join(_variables(container)) or NONE),
         ("Mounts", "\n".join(_mount(each) for each in container.get("volumeMounts") or ()) or NONE),
     ]
-    return pairs
+
+
+def _present(obj: JSON, said: Callable[[Any], str], **titles: str) -> list[tuple[str, str]]:
+    """(title, what is said of the field) for the fields that are set."""
+    return [(title, said(obj[key])) for title, key in titles.items() if obj.get(key)]
 
 
 def _state(title: str, state: JSON) -> list[tuple[str, str]]:
