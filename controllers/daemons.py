@@ -11,7 +11,7 @@ from typing import Any
 from apimachinery import meta
 from controllers import history, objects
 from controllers.daemonpods import Fitness, node_of
-from controllers.disruption import share
+from controllers.rollout import share
 
 JSON = dict[str, Any]
 BURST = 250
@@ -156,5 +156,5 @@ def status(state: State) -> tuple[JSON, float | None]:
         "numberUnavailable": state.desired() - available,
         "collisionCount": (state.daemon_set.get("status") or {}).get("collisionCount"),
     }
-    pending = [wait for wait in waits if wait]
-    return made | {key: value for key, value in optional.items() if value}, min(pending) if pending else None
+    made |= {key: value for key, value in optional.items() if value}
+    return made, min(filter(None, waits), default=None)

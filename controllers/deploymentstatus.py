@@ -9,12 +9,7 @@ from controllers import rollout
 
 JSON = dict[str, Any]
 NO_DEADLINE = 2**31 - 1
-_COUNTS = {
-    "replicas": "replicas",
-    "readyReplicas": "readyReplicas",
-    "availableReplicas": "availableReplicas",
-    "terminatingReplicas": "terminatingReplicas",
-}
+_SUMMED = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
 
 
 def compute(
@@ -62,8 +57,8 @@ def is_complete(deployment: JSON, status: JSON) -> bool:
 
 def _counted(deployment: JSON, every: Sequence[JSON], new: JSON | None) -> JSON:
     status: JSON = {"observedGeneration": deployment["metadata"].get("generation", 0)}
-    for count, source in _COUNTS.items():
-        total = sum((each.get("status") or {}).get(source) or 0 for each in every)
+    for count in _SUMMED:
+        total = sum((each.get("status") or {}).get(count) or 0 for each in every)
         if total or count == "terminatingReplicas":
             status[count] = total
     updated = ((new or {}).get("status") or {}).get("replicas")

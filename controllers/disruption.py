@@ -4,7 +4,6 @@ A budget that speaks in percents, or of the unavailable, counts of what the pods
 happens to be there: half-scaled-up workloads must not look complete.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,15 +11,11 @@ from typing import Any
 from apimachinery import kinds, labels, meta
 from controllers import objects, rollout
 from controllers.context import Context, QueueController, enqueue_all
+from controllers.rollout import share
 
 JSON = dict[str, Any]
 EVICTION_DEADLINE = timedelta(minutes=2)
 _SCALED = (kinds.REPLICA_SET, kinds.REPLICATION_CONTROLLER, kinds.STATEFUL_SET)
-
-
-def share(value: int | str, of: int) -> int:
-    """A number, or a percentage of `of` rounded up."""
-    return value if isinstance(value, int) else math.ceil(int(value.rstrip("%")) * of / 100)
 
 
 def needed(budget: JSON, pods: int, wanted: Callable[[], int]) -> tuple[int, int]:

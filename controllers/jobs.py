@@ -81,14 +81,15 @@ def _replaces_failed_only(job: JSON) -> bool:
     return bool(job["spec"].get("podReplacementPolicy") == "Failed" or job["spec"].get("podFailurePolicy"))
 
 
-def _uncounted(job: JSON) -> dict[str, list[str]]:
+def uncounted(job: JSON) -> dict[str, list[str]]:
+    """The UIDs that are noted and not yet numbers, by how their pods ended."""
     noted = (job.get("status") or {}).get("uncountedTerminatedPods") or {}
     return {name: list(noted.get(name) or ()) for name in _UNCOUNTED}
 
 
 def tally(job: JSON, pods: Sequence[JSON], released: Collection[str]) -> Tally:
     """Sort the pods; `released` are UIDs of those whose finalizer we removed, whatever the cache still shows."""
-    made, noted = Tally(), {uid for uids in _uncounted(job).values() for uid in uids}
+    made, noted = Tally(), {uid for uids in uncounted(job).values() for uid in uids}
     for pod in pods:
         phase, deleting = jobpods.phase(pod), meta.is_deleting(pod)
         if objects.is_active(pod):
@@ -110,7 +111,7 @@ def tally(job: JSON, pods: Sequence[JSON], released: Collection[str]) -> Tally:
 
 def totals(job: JSON, counted: Tally) -> tuple[int, int]:
     """(succeeded, failed) in all, with those that are being counted."""
-    status, noted = job.get("status") or {}, _uncounted(job)
+    status, noted = job.get("status") or {}, uncounted(job)
     failed = (status.get("failed") or 0) + len(noted["failed"]) + len(counted.failed)
     if is_indexed(job):
         return len(jobindexes.completed(job, counted.succeeded)), failed

@@ -15,9 +15,7 @@ def noted(job: JSON, counted: Tally, over: Verdict | None, *, now: datetime) -> 
     """The status in which the pods to be counted are noted by UID (or index), before their finalizers are removed."""
     status: JSON = {**(job.get("status") or {})}
     begun(job, status, now=now)
-    uncounted = {
-        name: list((status.get("uncountedTerminatedPods") or {}).get(name) or ()) for name in ("succeeded", "failed")
-    }
+    uncounted = jobs.uncounted(job)
     uncounted["failed"] += [meta.uid(pod) for pod in counted.failed]
     if jobs.is_indexed(job):
         done = jobindexes.completed(job, counted.succeeded)

@@ -96,8 +96,7 @@ def status(
         conditions.append(kept if kept and kept.get("reason") == failure["reason"] else failure)
     if conditions:
         new["conditions"] = conditions
-    pending = [wait for wait in waits if wait]
-    return new, min(pending) if pending else None
+    return new, min(filter(None, waits), default=None)
 
 
 def pod_for(replica_set: JSON) -> JSON:

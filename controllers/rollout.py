@@ -32,8 +32,8 @@ class Strategy:
         if strategy.get("type") == "Recreate":
             return cls(replicas, recreate=True)
         rolling = strategy.get("rollingUpdate") or {}
-        surge = _share(rolling.get("maxSurge", "25%"), replicas, round_up=True)
-        unavailable = _share(rolling.get("maxUnavailable", "25%"), replicas, round_up=False)
+        surge = share(rolling.get("maxSurge", "25%"), replicas)
+        unavailable = share(rolling.get("maxUnavailable", "25%"), replicas, round_up=False)
         if not surge and not unavailable:
             unavailable = 1
         return cls(replicas, surge, min(unavailable, replicas) if replicas else 0)
@@ -108,10 +108,10 @@ def _in_proportion(strategy: Strategy, active: Sequence[JSON]) -> dict[str, int]
     sizes: dict[str, int] = {}
     left = missing
     for each in by_size:
-        share = _fraction(each, strategy, allowed)
-        share = min(share, left) if missing > 0 else max(share, left)
-        sizes[meta.name(each)] = wanted(each) + share
-        left -= share
+        part = _fraction(each, strategy, allowed)
+        part = min(part, left) if missing > 0 else max(part, left)
+        sizes[meta.name(each)] = wanted(each) + part
+        left -= part
     first = meta.name(by_size[0])
     sizes[first] = max(0, sizes[first] + left)
     return {meta.name(each): sizes[meta.name(each)] for each in active if sizes[meta.name(each)] != wanted(each)}
@@ -157,7 +157,8 @@ def _is_empty(replica_set: JSON) -> bool:
     return seen and not status.get("replicas") and not wanted(replica_set)
 
 
-def _share(value: int | str, of: int, *, round_up: bool) -> int:
+def share(value: int | str, of: int, *, round_up: bool = True) -> int:
+    """A number of pods, or a percentage of `of`."""
     if isinstance(value, int):
         return value
     part = int(value.rstrip("%")) * of / 100 if value.endswith("%") else float(value)

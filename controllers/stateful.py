@@ -12,7 +12,7 @@ from typing import Any
 
 from apimachinery import meta
 from controllers import history, objects, rollout
-from controllers.disruption import share
+from controllers.rollout import share
 from controllers.statefulpods import ordinal, start
 
 JSON = dict[str, Any]
@@ -130,5 +130,4 @@ def status(
     made["observedGeneration"] = stateful_set["metadata"].get("generation", 0)
     made["currentRevision"], made["updateRevision"] = meta.name(current), meta.name(update)
     made["collisionCount"] = (stateful_set.get("status") or {}).get("collisionCount") or 0
-    pending = [wait for wait in waits if wait]
-    return made, min(pending) if pending else None
+    return made, min(filter(None, waits), default=None)
