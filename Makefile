@@ -9,7 +9,7 @@ MINUTES ?= 60
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .DEFAULT_GOAL := help
 
-.PHONY: help install venv images check format unit integration e2e test demo monitoring demo-down fresh bench bundle vagrant-check soak clean
+.PHONY: help install venv images check format unit integration e2e test demo monitoring demo-down node-image fresh bench bundle vagrant-check soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,9 +20,13 @@ install: ## install what is missing: Debian packages, Docker, .venv with all com
 venv: ## only .venv, enough for `make check`
 	@deploy/setup.sh venv
 
-images: install ## build the node image and those of pause, DNS and the demo, each once per state of its inputs
+images: install ## build all images, each once per state of its inputs
 	@deploy/base-image.sh
 	@$(PYTHON) deploy/images.py
+
+node-image: install ## build only the node image and what it carries: all that a cluster needs
+	@deploy/base-image.sh
+	@$(PYTHON) deploy/images.py node
 
 check: venv ## linters, types, import contracts, unit tests: under a minute
 	@$(PYTHON) -m ruff check .
@@ -49,10 +53,11 @@ e2e: images ## tests with a real cluster of node containers and real kubectl
 test: ## everything, from a fresh machine on
 	@$(MAKE) --no-print-directory install check integration e2e
 
-demo: images ## a cluster of three nodes with a Service, shown
+demo: node-image ## a cluster of three nodes with a Service, shown
 	@$(PYTHON) deploy/demo.py --name $(CLUSTER)
 
-monitoring: images ## Prometheus in the cluster CLUSTER, scraping every service (docs/monitoring.md)
+monitoring: node-image ## Prometheus in the cluster CLUSTER, scraping every service (docs/monitoring.md)
+	@$(PYTHON) deploy/images.py prometheus
 	@docker tag $$(jq -r .prometheus .build/images.json) mini-kubernetes/prometheus:latest
 	@$(PYTHON) -m minikubeadm cluster load-image mini-kubernetes/prometheus:latest --name $(CLUSTER)
 	@$(PYTHON) -m minikubeadm cluster kubeconfig --name $(CLUSTER) >.build/monitoring.conf
@@ -62,14 +67,14 @@ monitoring: images ## Prometheus in the cluster CLUSTER, scraping every service 
 demo-down: ## remove the demo's cluster: containers, volumes, networks, routes
 	@deploy/demo-down.sh $(CLUSTER)
 
-fresh: images ## the README's two commands inside a bare Debian, so that a missing install step shows
+fresh: install ## the README's two commands inside a bare Debian, so that a missing install step shows
 	@deploy/fresh.sh
 
-bench: images ## measure the API server (PEER=DIR: beside the real one that bench/loaders/peer.sh built) and a cluster
+bench: node-image ## measure the API server (PEER=DIR: beside the real one that bench/loaders/peer.sh built) and a cluster
 	@$(PYTHON) -m bench $(if $(PEER),--peer $(PEER)) --json .build/bench.json
 	@$(PYTHON) -m bench.cluster
 
-bundle: images ## .build/bundle: what a plain Debian needs to become a node (deploy/install-node.sh), for hosts and VMs
+bundle: node-image ## .build/bundle: what a plain Debian needs to become a node (deploy/install-node.sh), for hosts and VMs
 	@$(PYTHON) deploy/bundle.py
 
 vagrant-check: bundle ## the Vagrantfile's machines as containers: up, used, removed (PROVIDER=libvirt: as VMs)

@@ -11,25 +11,23 @@ sys.path.insert(0, str(Path(__file__).parent))
 import images
 
 BUNDLE = images.BUILD / "bundle"
-PODS = ("pause", "dns", "demo", "redis")
 
 
 def main() -> None:
     """Make the folder anew; wheels and images are what `make images` built."""
-    tags, parts = images.plan(), images.project()
-    sources = images.digest(images.ROOT / "pyproject.toml", *(images.ROOT / name for name in parts["packages"]))
+    tags, dependencies = images.plan(), images.project()["dependencies"]
     # In place: a machine may have the folder mounted.
     BUNDLE.mkdir(parents=True, exist_ok=True)
     for old in BUNDLE.iterdir():
         shutil.rmtree(old) if old.is_dir() else old.unlink()
-    images.link(images.wheels(parts["dependencies"]), BUNDLE / "wheels")
-    for wheel in images.own_wheel(sources).glob("*.whl"):
+    images.link(images.wheels(dependencies), BUNDLE / "wheels")
+    for wheel in images.own_wheel().glob("*.whl"):
         images.link(wheel, BUNDLE / wheel.name)
     images.link(images.DEPLOY / "node/rootfs/etc/docker/daemon.json", BUNDLE / "daemon.json")
     images.link(images.DEPLOY / "install-node.sh", BUNDLE / "install-node.sh")
-    images.write_requirements(BUNDLE / "requirements.txt", parts["dependencies"])
-    images.run(["docker", "save", "-o", str(BUNDLE / "images.tar"), *(tags[name] for name in PODS)])
-    for name in PODS:
+    images.write_requirements(BUNDLE / "requirements.txt", dependencies)
+    images.run(["docker", "save", "-o", str(BUNDLE / "images.tar"), *(tags[name] for name in images.CARRIED)])
+    for name in images.CARRIED:
         (BUNDLE / f"{name}.name").write_text(tags[name])
     size = sum(file.stat().st_size for file in BUNDLE.rglob("*") if file.is_file())
     print(f"bundle: {BUNDLE.relative_to(images.ROOT)}, {size >> 20} MiB")

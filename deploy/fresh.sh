@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 name=mini-fresh-$$
 [ $# -gt 0 ] || set -- "make demo" "make demo-down" "make test"
 
+deploy/base-image.sh
 image=mini-kubernetes/fresh:bookworm
 docker image inspect $image >/dev/null 2>&1 || docker build -q -t $image - >/dev/null <<'DOCKERFILE'
 FROM debian:bookworm-slim

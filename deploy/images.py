@@ -1,11 +1,10 @@
 """Build the images of the project offline, each once: its tag is a hash of what goes into it.
 
-    python deploy/images.py            builds what is missing, prints a line per image
-    python deploy/images.py --print    prints the tags only
+    python deploy/images.py [NAME...]    builds what of them is missing (default: of all), prints a line per image
 
 pip does not reach an index inside `docker build` (the machine's own pip settings are missing there), so wheels are
 made outside and copied in. The order machine, {pause, demo, redis, dns}, node matters: a node carries the
-others, unpacked by a Docker of its own kind. The registry image is for a container beside the nodes.
+others, unpacked by a Docker of its own kind. Prometheus and the registry are in no node: a cluster needs neither.
 The dns image holds only the packages that clusterdns imports, so that most changes of code leave it as it is and
 rebuild two layers of the node image: the wheel and its installation.
 """
@@ -28,6 +27,9 @@ DEPLOY = ROOT / "deploy"
 BUILD = ROOT / ".build"
 PREFIX = "mini-kubernetes"
 KEPT_SECONDS = 3600.0
+CARRIED = ("pause", "demo", "redis", "dns")  # by every node
+NODE = (*CARRIED, "machine", "node")
+ALL = (*NODE, "prometheus", "registry")
 DNS_PACKAGES = ("apimachinery", "componentbase", "kubeclient", "clusterdns")
 DNS_REQUIREMENTS = (
     "aiohttp", "cryptography", "dnslib", "orjson", "prometheus-client", "PyJWT", "PyYAML", "uvloop",
@@ -41,6 +43,11 @@ def project() -> dict[str, list[str]]:
         "packages": data["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"],
         "dependencies": data["project"]["dependencies"],
     }
+
+
+def sources() -> str:
+    """The state of what goes into the project's own wheel."""
+    return digest(ROOT / "pyproject.toml", *(ROOT / package for package in project()["packages"]))
 
 
 def files(path: Path) -> Iterable[Path]:
@@ -88,9 +95,9 @@ def wheels(dependencies: list[str]) -> Path:
     return folder
 
 
-def own_wheel(sources: str) -> Path:
+def own_wheel() -> Path:
     """A folder with the project's own wheel for this state of the sources."""
-    folder = BUILD / f"own-{sources}"
+    folder = BUILD / f"own-{sources()}"
     if not folder.exists():
         for old in BUILD.glob("own-*"):
             shutil.rmtree(old, ignore_errors=True)
@@ -176,71 +183,63 @@ def docker_data(images: dict[str, str], machine: str, tags: str) -> Path:
 
 def plan() -> dict[str, str]:
     """The tag of every image for the present state of the sources."""
-    parts = project()
-    pinned = [line for line in parts["dependencies"]]
-    sources = digest(ROOT / "pyproject.toml", *(ROOT / package for package in parts["packages"]))
-    pause, demo, redis = (digest(DEPLOY / name) for name in ("pause", "demo", "redis"))
-    dns = digest(DEPLOY / "dns", *pinned, *DNS_REQUIREMENTS, *(ROOT / package for package in DNS_PACKAGES))
-    machine = digest(DEPLOY / "machine")
-    node = digest(DEPLOY / "node", DEPLOY / "systemd", *pinned, sources, machine, pause, demo, redis, dns)
-    tags = {"pause": pause, "demo": demo, "redis": redis, "dns": dns, "machine": machine, "node": node}
+    pinned = project()["dependencies"]
+    tags = {name: digest(DEPLOY / name) for name in ("pause", "demo", "redis", "machine", "registry")}
     tags["prometheus"] = digest(DEPLOY / "prometheus/Dockerfile")
-    tags["registry"] = digest(DEPLOY / "registry")
-    return {name: f"{PREFIX}/{name}:{tag}" for name, tag in tags.items()}
+    tags["dns"] = digest(DEPLOY / "dns", *pinned, *DNS_REQUIREMENTS, *(ROOT / package for package in DNS_PACKAGES))
+    inside = [tags[name] for name in ("machine", *CARRIED)]
+    tags["node"] = digest(DEPLOY / "node", DEPLOY / "systemd", *pinned, sources(), *inside)
+    return {name: f"{PREFIX}/{name}:{tags[name]}" for name in ALL}
 
 
 def main() -> None:
     """Build what is missing and leave the tags in .build/images.json."""
-    images = plan()
-    if "--print" in sys.argv:
-        print(json.dumps(images, indent=1))
-        return
+    named = set(sys.argv[1:]) or set(ALL)
+    if unknown := named - set(ALL):
+        sys.exit(f"no such image: {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
+    wanted = [name for name in ALL if name in named or ("node" in named and name in NODE)]
     BUILD.mkdir(exist_ok=True)
     with open(BUILD / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one build at a time: they share .build
-        build_missing(plan())
+        images = plan()
+        if all(present(images[name]) for name in wanted):
+            print("images: all there", flush=True)
+        else:
+            for name in wanted:
+                build_missing(name, images)
+        (BUILD / "images.json").write_text(json.dumps(images, indent=1) + "\n")
+        forget(images)
 
 
-def build_missing(images: dict[str, str]) -> None:
-    """Build every image whose tag the Docker daemon does not have."""
-    parts = project()
+def build_missing(name: str, images: dict[str, str]) -> None:
+    """Build an image if the Docker daemon does not have its tag; a node's parts are there."""
+    begun = time.monotonic()
+    if present(images[name]):
+        print(f"image {images[name]}: there", flush=True)
+        return
+    machine = [f"MACHINE={images['machine']}"] if name == "node" else []
+    build(images[name], name, parts(name, images), machine)
+    print(f"image {images[name]}: built in {time.monotonic() - begun:.1f} s", flush=True)
 
-    def step(name: str, parts_of: dict[str, Path], *arguments: str) -> None:
-        begun = time.monotonic()
-        if present(images[name]):
-            print(f"image {images[name]}: there", flush=True)
-            return
-        build(images[name], name, parts_of, arguments)
-        print(f"image {images[name]}: built in {time.monotonic() - begun:.1f} s", flush=True)
 
-    if all(present(image) for image in images.values()):
-        print("images: all there", flush=True)
-    else:
-        folder = wheels(parts["dependencies"])
-        step("pause", {})
-        step("demo", {})
-        step("redis", {})
-        step("prometheus", {})
-        step("registry", {})
-        requirements = write_requirements(BUILD / "requirements-dns.txt", DNS_REQUIREMENTS)
-        packages = {f"packages/{package}": ROOT / package for package in DNS_PACKAGES}
-        step("dns", {"requirements.txt": requirements, "wheels": folder, **packages})
-        pods = {name: images[name] for name in ("pause", "demo", "redis", "dns")}
-        sources = digest(ROOT / "pyproject.toml", *(ROOT / package for package in parts["packages"]))
-        step("machine", {})
-        step(
-            "node",
-            {
-                "requirements.txt": write_requirements(BUILD / "requirements.txt", parts["dependencies"]),
-                "wheels": folder,
-                "systemd": DEPLOY / "systemd",
-                "images": docker_data(pods, images["machine"], digest(*pods.values(), images["machine"])),
-                "wheel": own_wheel(sources),
-            },
-            f"MACHINE={images['machine']}",
-        )
-    (BUILD / "images.json").write_text(json.dumps(images, indent=1) + "\n")
-    forget(images)
+def parts(name: str, images: dict[str, str]) -> dict[str, Path]:
+    """What goes into the context of an image beside its own folder."""
+    if name not in ("dns", "node"):
+        return {}
+    dependencies = project()["dependencies"]
+    requirements = DNS_REQUIREMENTS if name == "dns" else dependencies
+    common = {
+        "requirements.txt": write_requirements(BUILD / f"requirements-{name}.txt", requirements),
+        "wheels": wheels(dependencies),
+    }
+    if name == "dns":
+        return common | {f"packages/{package}": ROOT / package for package in DNS_PACKAGES}
+    pods = {carried: images[carried] for carried in CARRIED}
+    return common | {
+        "systemd": DEPLOY / "systemd",
+        "images": docker_data(pods, images["machine"], digest(*pods.values(), images["machine"])),
+        "wheel": own_wheel(),
+    }
 
 
 def forget(images: dict[str, str]) -> None:
