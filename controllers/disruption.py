@@ -15,7 +15,7 @@ from controllers.rollout import share
 
 JSON = dict[str, Any]
 EVICTION_DEADLINE = timedelta(minutes=2)
-_SCALED = (kinds.REPLICA_SET, kinds.REPLICATION_CONTROLLER, kinds.STATEFUL_SET)
+_SCALED = (kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.REPLICATION_CONTROLLER, kinds.STATEFUL_SET)
 
 
 def needed(budget: JSON, pods: int, wanted: Callable[[], int]) -> tuple[int, int]:
@@ -115,17 +115,19 @@ class DisruptionController(QueueController[str]):
         return again
 
     def _wanted(self, pods: Sequence[JSON]) -> int:
-        """The sizes of the pods' controllers; a pod without one counts for itself."""
-        sizes: dict[str, int] = {}
-        for pod in pods:
-            owner = meta.controller_of(pod)
-            if owner is None or owner["kind"] not in self._owners:
-                sizes[meta.uid(pod)] = 1
-                continue
-            found = self._owners[owner["kind"]].get(f"{meta.namespace(pod)}/{owner['name']}")
-            if found is not None and meta.uid(found) == owner["uid"]:
-                sizes[owner["uid"]] = rollout.wanted(found)
-        return sum(sizes.values())
+        """The sizes of the pods' controllers; pods without one that has a size are never counted on, as upstream."""
+        found = {meta.uid(owner): owner for pod in pods if (owner := self._sized(pod)) is not None}
+        return sum(map(rollout.wanted, found.values()))
+
+    def _sized(self, obj: JSON) -> JSON | None:
+        """What says how many there are to be: of a Deployment's pods the Deployment, not its two sets of a rollout."""
+        reference = meta.controller_of(obj)
+        if reference is None or reference["kind"] not in self._owners:
+            return None
+        owner = self._owners[reference["kind"]].get(f"{meta.namespace(obj)}/{reference['name']}")
+        if owner is None or meta.uid(owner) != reference["uid"]:
+            return None
+        return owner if meta.controller_of(owner) is None else self._sized(owner)
 
 
 def _selector(budget: JSON) -> labels.Selector:

@@ -163,3 +163,26 @@ async def test_shares_bound_a_rollout(admin, controllers, namespace, surge, unav
         await eventually(lambda: ready("v2"))
     assert max(pods for pods, _ in seen) <= most
     assert min(up for _, up in seen) >= fewest
+
+
+async def test_a_budget_counts_on_what_the_deployment_wants_not_on_both_sets_of_a_rollout(
+    admin, controllers, namespace, kubectl
+):
+    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}}
+    budget["spec"] = {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}}
+    alone = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "alone", "labels": {"app": "web"}}}
+    alone["spec"] = {"containers": [{"name": "c", "image": "v1"}]}
+    for kind, body in ((kinds.POD_DISRUPTION_BUDGET, budget), (kinds.POD, alone)):
+        await admin.create(kind, {**body, "metadata": {**body["metadata"], "namespace": namespace}})
+    await admin.create(kinds.DEPLOYMENT, deployment(namespace))
+    async with kubelet(admin, namespace):
+        await kubectl(*STATUS)
+    await kubectl("set", "image", "deploy/web", "c=v2")  # no kubelet: the new pod never runs
+
+    async def told():
+        found = await admin.get(kinds.POD_DISRUPTION_BUDGET, "web", namespace=namespace)
+        pods = (await admin.list(kinds.POD, namespace=namespace))["items"]
+        seen = {name: found["status"].get(name) for name in ("expectedPods", "desiredHealthy", "disruptionsAllowed")}
+        return len(pods) == 4 and seen == {"expectedPods": 2, "desiredHealthy": 1, "disruptionsAllowed": 2}
+
+    await eventually(told)
