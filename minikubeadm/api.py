@@ -18,9 +18,7 @@ _POLL_SECONDS = 0.1
 _ATTEMPTS = 3  # each has the API server's own ten seconds
 
 
-async def until(
-    condition: Callable[[], Awaitable[str]], *, what: str, timeout_seconds: float, hint: str = "", log: str = ""
-) -> None:
+async def until(condition: Callable[[], Awaitable[str]], *, what: str, timeout_seconds: float, hint: str = "") -> None:
     """Ask until `condition` answers "" (what is missing otherwise); StepFailed with the last answer when time is up."""
     missing = "nothing was asked yet"
     try:
@@ -34,8 +32,7 @@ async def until(
                     return
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError as error:
-        output = "\n".join(part for part in (f"still, after {timeout_seconds:.0f} s: {missing}", log) if part)
-        raise StepFailed(what, output=output, hint=hint) from error
+        raise StepFailed(what, output=f"still, after {timeout_seconds:.0f} s: {missing}", hint=hint) from error
 
 
 async def ready(client: Client) -> str:

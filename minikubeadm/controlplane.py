@@ -67,11 +67,8 @@ async def wait_for_api(client: Client) -> None:
                 raise StepFailed(what, output=f"{unit} ended {times} times") from None
             raise
 
-    try:
+    async with units.told_by("mini-etcd", unit, hint=_HINT.format(unit=unit)):
         await api.until(ready, what=what, timeout_seconds=API_TIMEOUT_SECONDS)
-    except StepFailed as failure:
-        log = "\n".join([await units.journal("mini-etcd"), await units.journal(unit)])
-        raise StepFailed(failure.what, output=f"{failure.output}\n{log}", hint=_HINT.format(unit=unit)) from failure
 
 
 async def mark(client: Client, node: NodeConfiguration) -> None:
@@ -84,11 +81,8 @@ async def mark(client: Client, node: NodeConfiguration) -> None:
             return f"node {node.name} has not registered"
         return ""
 
-    try:
+    async with units.told_by("mini-kubelet", hint=_HINT.format(unit="mini-kubelet")):
         await api.until(registered, what=f"waiting for node {node.name}", timeout_seconds=NODE_TIMEOUT_SECONDS)
-    except StepFailed as failure:
-        log, hint = await units.journal("mini-kubelet"), _HINT.format(unit="mini-kubelet")
-        raise StepFailed(failure.what, output=f"{failure.output}\n{log}", hint=hint) from failure
     labels = {CONTROL_PLANE_TAINT: ""}
     if node.tainted:  # a control plane that runs pods may announce their addresses, too
         labels["node.kubernetes.io/exclude-from-external-load-balancers"] = ""

@@ -142,12 +142,8 @@ async def _wait_for_kubelet() -> None:
     async def bootstrapped() -> str:
         return "" if (DIRECTORY / "kubelet.conf").exists() else "the kubelet has no certificate"
 
-    try:
-        await api.until(
-            bootstrapped, what="waiting for the kubelet's certificate", timeout_seconds=BOOTSTRAP_TIMEOUT_SECONDS
-        )
-    except StepFailed as failure:
-        log = await units.journal("mini-kubelet")
-        hint = "look at `minikubectl get csr` on the control plane and at `journalctl -u mini-kubelet` here"
-        raise StepFailed(failure.what, output=f"{failure.output}\n{log}", hint=hint) from failure
+    hint = "look at `minikubectl get csr` on the control plane and at `journalctl -u mini-kubelet` here"
+    what = "waiting for the kubelet's certificate"
+    async with units.told_by("mini-kubelet", hint=hint):
+        await api.until(bootstrapped, what=what, timeout_seconds=BOOTSTRAP_TIMEOUT_SECONDS)
     (DIRECTORY / "bootstrap-kubelet.conf").unlink(missing_ok=True)

@@ -93,12 +93,11 @@ async def stream(
 
     `stdin` is written at once: it has to fit into a pipe.
     """
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    pipe = asyncio.subprocess.PIPE
+    try:
+        process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
+    except OSError as error:
+        raise StepFailed(what, command=argv, output=f"{argv[0]}: {error.strerror}", hint=hint) from error
     assert process.stdout is not None
     assert process.stdin is not None
     printed: list[str] = []

@@ -5,6 +5,7 @@ which somebody may have loaded by hand.
 """
 
 import contextlib
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ FOLDERS = (
 )  # fmt: skip
 KEPT_FOLDERS = ("/etc/cni/net.d",)  # the package of the CNI plugins has it
 DEVICES = ("cni0", "mini.1", "flannel.1", "kube-lb")
-_CHAINS = ("KUBE-", "MINI-", "CNI-")  # of the proxy, the kubelet, CNI plugins
+_OURS = re.compile(r"(^:|^-A |\s-[jg] )(KUBE|MINI|CNI)-")  # chains of the proxy, the kubelet, CNI plugins
 _POD_CONTAINERS = "label=io.kubernetes.pod.uid"
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -119,4 +120,4 @@ async def _remove_network() -> None:
 def without_our_chains(saved: str) -> str:
     """What `iptables-save` printed, without our chains and the rules that lead to them."""
     lines = saved.splitlines(keepends=True)
-    return "".join(line for line in lines if not any(chain in line for chain in _CHAINS))
+    return "".join(line for line in lines if not _OURS.search(line))

@@ -4,8 +4,9 @@ Units restart always and without a limit (`StartLimitIntervalSec=0`): services a
 the machine they come up in any order. `python -P` keeps the working directory out of the import path.
 """
 
+import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -227,6 +228,16 @@ async def journal(name: str, *, lines: int = 25) -> str:
         return await process.run("journalctl", "-u", name, "-n", str(lines), "--no-pager", "-o", "cat")
     except process.StepFailed as failure:
         return failure.output
+
+
+@contextlib.asynccontextmanager
+async def told_by(*names: str, hint: str) -> AsyncIterator[None]:
+    """A step whose failure ends with what these units logged last."""
+    try:
+        yield
+    except process.StepFailed as failure:
+        output = "\n".join([failure.output, *[await journal(name) for name in names]])
+        raise process.StepFailed(failure.what, output=output, hint=hint) from failure
 
 
 async def restarts(name: str) -> int:

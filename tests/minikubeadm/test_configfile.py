@@ -99,7 +99,8 @@ def test_a_file_that_is_refused_starts_nothing() -> None:
     assert "etcd.local.dataDir is not honoured" in done.output
 
 
-def test_an_unknown_phase_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_phase_is_refused_with_those_that_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     done = CliRunner().invoke(main, ["init", "phase", "certz", "--dry-run"])
     assert done.exit_code == 1
     assert "upload-certs" in done.output

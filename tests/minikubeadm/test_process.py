@@ -21,7 +21,10 @@ async def test_a_failure_tells_its_whole_story() -> None:
 async def test_a_program_that_is_not_there_is_named() -> None:
     with pytest.raises(StepFailed) as failure:
         await process.run("no-such-program")
-    assert "no-such-program: No such file" in failure.value.output
+    with pytest.raises(StepFailed) as streamed:
+        await process.stream("no-such-program", on_line=print, what="", timeout_seconds=5)
+    for each in (failure, streamed):
+        assert "no-such-program: No such file" in each.value.output
 
 
 async def test_a_command_that_takes_too_long_is_ended() -> None:

@@ -15,13 +15,17 @@ SAVED = """\
 -A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
 -A PREROUTING -j DOCKER
 -A POSTROUTING -j MINI-POSTROUTING
+-A KUBE-SERVICES -j RETURN
+-A DOCKER -m comment --comment "left to KUBE-PROXY" -j RETURN
 COMMIT
 """
+
+THEIRS = '-A DOCKER -m comment --comment "left to KUBE-PROXY" -j RETURN\n'
 
 
 def test_only_our_chains_and_what_leads_to_them_go() -> None:
     kept = reset.without_our_chains(SAVED)
-    assert kept == "*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n-A PREROUTING -j DOCKER\nCOMMIT\n"
+    assert kept == "*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n-A PREROUTING -j DOCKER\n" + THEIRS + "COMMIT\n"
     assert reset.without_our_chains(kept) == kept
 
 
