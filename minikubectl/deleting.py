@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 
 from apimachinery import meta
-from apimachinery.errors import NotFound, StatusError
+from apimachinery.errors import StatusError
 from apimachinery.kinds import Kind
 from kubeclient.errors import Unreachable
 from minikubectl.applying import prepare
@@ -80,12 +80,8 @@ async def delete(
                 grace_period_seconds=grace if grace >= 0 else None,
                 propagation_policy=_POLICIES[cascade],
             )
-        except NotFound as error:
-            if not ignore_not_found:
-                session.fail(error)
-            continue
         except (StatusError, Unreachable) as error:
-            session.fail(error)
+            session.fail_unless(ignore_not_found, error)
             continue
         verb = "force deleted" if force else "deleted"
         click.echo(shown(kind, meta.name(obj)) if output else f"{quoted(kind, meta.name(obj))} {verb}")

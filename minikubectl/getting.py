@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from apimachinery import meta
-from apimachinery.errors import Expired, NotFound
+from apimachinery.errors import Expired, NotFound, StatusError
 from apimachinery.kinds import Kind
 from kubeclient import watching
 from kubeclient.rest import resource_path
@@ -154,9 +154,8 @@ async def _table(session: Session, target: Target, what: Query, ignore: bool) ->
         path = resource_path(target.kind, namespace=space, name=name or None)
         try:
             part = await session.client.request("GET", path, params=what.params(), headers={"Accept": ACCEPT})
-        except NotFound as error:
-            if not ignore:
-                session.fail(error)
+        except StatusError as error:
+            session.fail_unless(ignore, error)
             continue
         while token := (part.get("metadata") or {}).get("continue"):
             params = {**what.params(), "continue": token}
@@ -214,9 +213,8 @@ async def _print_objects(session: Session, targets: list[Target], what: Query, i
                     field_selector=what.field_selector,
                     everywhere=what.everywhere,
                 )
-            except NotFound as error:
-                if not ignore:
-                    session.fail(error)
+            except StatusError as error:
+                session.fail_unless(ignore, error)
                 continue
             found += [(target.kind, obj if what.managed_fields else bare(obj)) for obj in objects]
     if what.sort_by:

@@ -25,15 +25,22 @@ async def pods_of(session: Session, word: str) -> list[JSON]:
     owner = await session.client.get(target.kind, target.names[0], namespace=space_of(session, target.kind))
     if target.kind == kinds.POD:
         return [owner]
-    selector = (owner.get("spec") or {}).get("selector")
+    selector = selector_of(owner)
     if not selector:
         raise Failed(f"cannot get pods from {target.kind.kind} {target.names[0]}: it has no selector")
-    is_map = target.kind.kind in ("Service", "ReplicationController")
-    text = str(labels.from_label_selector({"matchLabels": selector} if is_map else selector))
-    found = await selected(session, text)
+    found = await selected(session, selector)
     if not found:
         raise Failed(f"no pods found for {word}")
     return found
+
+
+def selector_of(owner: JSON) -> str:
+    """What selects the pods of a workload, a Service or a budget, as text; "" where nothing does."""
+    selector = (owner.get("spec") or {}).get("selector")
+    if not selector or not isinstance(selector, dict) or owner.get("kind") == "PersistentVolumeClaim":
+        return ""
+    is_map = owner.get("kind") in ("Service", "ReplicationController")
+    return str(labels.from_label_selector({"matchLabels": selector} if is_map else selector))
 
 
 async def selected(session: Session, selector: str) -> list[JSON]:

@@ -12,9 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from apimachinery import kinds, labels, meta
+from apimachinery import kinds, meta
 from apimachinery.errors import NotFound
 from apimachinery.kinds import Kind
+from minikubectl.pods import selector_of
 from minikubectl.readiness import State, pod_trouble, state_of
 from minikubectl.resources import shown
 from minikubectl.session import Session
@@ -68,11 +69,10 @@ async def _troubles(session: Session, owner: JSON) -> str:
     """What the pods of a workload say that isn't ready yet."""
     if owner.get("kind") == "Pod":
         return ""
-    selector = (owner.get("spec") or {}).get("selector")
-    if not isinstance(selector, dict) or "matchLabels" not in selector:
+    selector = selector_of(owner)
+    if not selector:
         return ""
-    text = str(labels.from_label_selector(selector))
-    pods = await session.client.list(kinds.POD, namespace=meta.namespace(owner), label_selector=text)
+    pods = await session.client.list(kinds.POD, namespace=meta.namespace(owner), label_selector=selector)
     said = []
     for pod in pods["items"]:
         if not meta.is_condition_true(pod, "Ready") and (why := pod_trouble(pod)):

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from apimachinery.errors import Invalid, StatusError
+from apimachinery.errors import Invalid, NotFound, StatusError
 from kubeclient.config import ClientConfig, load_kubeconfig
 from kubeclient.errors import ConfigError, Unreachable
 from kubeclient.rest import Client
@@ -56,6 +56,11 @@ class Session:
         """Say what went wrong with one of several objects, and go on."""
         self.failures += 1
         complain(describe_error(error, self.config.server))
+
+    def fail_unless(self, ignore_not_found: bool, error: Exception) -> None:
+        """`fail`, but for an object that need not be there."""
+        if not (ignore_not_found and isinstance(error, NotFound)):
+            self.fail(error)
 
     def say_nothing_found(self, *, everywhere: bool = False) -> None:
         click.echo(f"No resources found{'' if everywhere else f' in {self.namespace} namespace.'}", err=True)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from apimachinery import kinds, labels, meta, volumes
+from apimachinery import kinds, meta, volumes
 from apimachinery.errors import NotFound, StatusError
 from apimachinery.kinds import GVK, Kind, by_gvk
 from apimachinery.printers.cells import since
@@ -16,6 +16,7 @@ from minikubectl.getting import objects_of
 from minikubectl.mutating import find
 from minikubectl.options import RESOURCES
 from minikubectl.placing import Refusal, World, refusals
+from minikubectl.pods import selector_of
 from minikubectl.readiness import state_of
 from minikubectl.resources import Target, shown
 from minikubectl.session import Session, command
@@ -175,13 +176,8 @@ async def _events(session: Session, obj: JSON) -> list[JSON]:
 
 
 async def _pods_of(session: Session, owner: JSON) -> list[JSON]:
-    selector = (owner.get("spec") or {}).get("selector")
-    if not isinstance(selector, dict) or owner.get("kind") == "PersistentVolumeClaim":
-        return []
-    if "matchLabels" not in selector and "matchExpressions" not in selector:
-        selector = {"matchLabels": selector}
-    text = str(labels.from_label_selector(selector))
-    return await objects_of(session, Target(kinds.POD), label_selector=text)
+    selector = selector_of(owner)
+    return await objects_of(session, Target(kinds.POD), label_selector=selector) if selector else []
 
 
 async def _owned(session: Session, kind: Kind, owner: JSON) -> list[JSON]:

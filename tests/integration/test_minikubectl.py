@@ -130,6 +130,20 @@ def same(server: APIServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return run
 
 
+def test_what_one_may_see_is_shown_beside_what_one_may_not(same: Script) -> None:
+    same("""
+        !apply -f a.yaml -f b.yaml
+        !create role b --verb=get,delete --resource=configmaps --resource-name=b
+        !create rolebinding b --role=b --user=jane
+        get configmaps a b -o name --as=jane
+        get configmaps a b -o jsonpath={.items[*].data} --as=jane
+        get configmaps a b --no-headers --as=jane
+        get configmaps a nope b -o name --as=jane --ignore-not-found
+        get configmaps nope b -o name --ignore-not-found
+        delete configmap a b --as=jane
+    """)
+
+
 def test_labels_annotations_and_taints(same: Script) -> None:
     same("""
         !apply -f web.yaml
