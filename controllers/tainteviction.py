@@ -11,14 +11,12 @@ from typing import Any
 
 from apimachinery import errors, kinds, meta
 from controllers import nodehealth, objects
-from controllers.context import Context
+from controllers.context import Context, QueueController
 from kubeclient.rest import STRATEGIC_MERGE_PATCH
-from kubeclient.workqueue import WorkQueue, work
 
 log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
-WORKERS = 8
 STAMP_PRECISION = timedelta(seconds=1)  # what is stamped 12:00:07 was up to a second later
 
 
@@ -40,24 +38,21 @@ def _began(pod: JSON, taints: list[JSON], seen: datetime) -> datetime:
     return min(seen, max(map(meta.parse_time, stamps)) + STAMP_PRECISION)
 
 
-class TaintEvictionController:
+class TaintEvictionController(QueueController[str]):
     """Deletes pods that a NoExecute taint drives out."""
 
+    name = "noexec_taint_pod"
+    workers = 8
+
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._client = context.client
+        super().__init__(context)
         self._events = context.events.named("taint-eviction-controller")
-        self._queue: WorkQueue[str] = WorkQueue("noexec_taint_pod")
         self._seen: dict[str, tuple[str, datetime]] = {}  # pods with time left: their UID, and when that began
         self._nodes = context.informers.informer(kinds.NODE)
         self._pods = context.informers.informer(kinds.POD)
         self._pods.add_index("node", lambda pod: [pod["spec"].get("nodeName") or ""])
         self._pods.add_handler(on_add=self._pod_added, on_update=self._pod_updated)
         self._nodes.add_handler(on_add=self._node_added, on_update=self._node_updated)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await work(self._queue, self._reconcile, workers=WORKERS)
 
     def _pod_added(self, pod: JSON) -> None:
         if self._taints(pod):
@@ -121,9 +116,9 @@ class TaintEvictionController:
                 subresource="status",
                 content_type=STRATEGIC_MERGE_PATCH,
             )
-            await self._client.delete(kinds.POD, name, namespace=space, uid=meta.uid(pod))
         except errors.NotFound:
             return
+        await objects.delete(self._client, kinds.POD, pod)
 
 
 def _no_execute(node: JSON) -> list[JSON]:
