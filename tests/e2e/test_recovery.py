@@ -73,12 +73,15 @@ def what_stays(cluster: Cluster, namespace: str) -> dict[str, Any]:
     """What a restart of the whole cluster may not change."""
     pki = "cd /etc/kubernetes && sha256sum *.conf $(find pki -type f) /var/lib/kubelet/pki/*.pem"
     nodes = (cluster.control_plane, *cluster.workers)
+    # Namespaces of tests before this one may still be going away.
+    staying = {meta.name(each) for each in cluster.get("namespaces")["items"] if not meta.is_deleting(each)}
+    configmaps = [each for each in cluster.get("configmaps", "-A")["items"] if meta.namespace(each) in staying]
     return {
         "addresses": {name: cluster.node_ip(name) for name in nodes},
         "certificates": {name: run("docker", "exec", name, "sh", "-c", f"{pki} | sort") for name in nodes},
         "pods": {meta.uid(pod) for pod in cluster.pods(namespace, "app=web")},
         "service": cluster.get("service", "web", "-n", namespace)["spec"],
-        "configmaps": sorted(meta.uid(item) for item in cluster.get("configmaps", "-A")["items"]),
+        "configmaps": sorted(map(meta.uid, configmaps)),
     }
 
 
