@@ -1,6 +1,6 @@
 """What probes and lifecycle hooks do to a container: a command, an HTTP request, a TCP connection, a gRPC call.
 
-The answers' wordings are upstream's: they end up in Unhealthy and FailedPostStartHook events.
+The answers' wordings are upstream's: they end up in Unhealthy events and in why a container waits.
 """
 
 import asyncio

@@ -180,7 +180,8 @@ class Launcher:
             target = Target(container=container, run_id=cid, ip=ips[0] if ips else "")
             outcome = await parts.handlers.perform(hook, target, timeout_seconds=HOOK_TIMEOUT_SECONDS)
             if not outcome.ok:
-                parts.record(pod, "Warning", "FailedPostStartHook", f"PostStartHook failed: {outcome.output}", name)
+                # What a hook prints can hold secrets: upstream leaves it out of events.
+                parts.record(pod, "Warning", "FailedPostStartHook", "PostStartHook failed", name)
                 self.waiting[name] = ("PostStartHookError", outcome.output)
                 await parts.runtime.engine.kill(cid, "SIGKILL")
 

@@ -358,8 +358,7 @@ class PodWorker:
             if not work.done():
                 work.cancel()
             elif not work.result().ok:
-                text = f"PreStopHook failed: {work.result().output}"
-                parts.record(self.pod, "Warning", "FailedPreStopHook", text, run.name)
+                parts.record(self.pod, "Warning", "FailedPreStopHook", "PreStopHook failed", run.name)
             if grace.remaining() < GRACE_AFTER_HOOK_SECONDS:  # a hook that took it all leaves time for a signal
                 grace = Grace(GRACE_AFTER_HOOK_SECONDS)
         await parts.runtime.stop(run, grace)

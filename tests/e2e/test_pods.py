@@ -386,9 +386,7 @@ def test_containers_leave_their_last_words(cluster: Cluster, pods: str) -> None:
 
 def test_a_failing_poststart_hook_kills_its_container(cluster: Cluster, pods: str) -> None:
     def told() -> bool:
-        return any(
-            event.startswith("FailedPostStartHook: PostStartHook failed") for event in events(cluster, pods, "hooked")
-        )
+        return "FailedPostStartHook: PostStartHook failed" in events(cluster, pods, "hooked")
 
     wait_until(told, "an event tells of the hook")
     wait_until(lambda: waiting(cluster, pods, "hooked") == "CrashLoopBackOff", "it is started again, and held back")
