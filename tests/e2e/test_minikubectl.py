@@ -60,6 +60,16 @@ def test_streams_reach_a_container(cluster: Cluster, namespace: str, mini: Mini,
     assert (said.returncode, said.stdout) == (0, "hello\n"), said.stderr
 
 
+def test_debug_looks_at_a_node_and_at_a_copy(cluster: Cluster, namespace: str, mini: Mini) -> None:
+    node, flags = cluster.workers[0], ("-i", "-q")
+    image = ("--image=mini-kubernetes/demo", "--image-pull-policy=IfNotPresent")
+    said = mini("debug", f"node/{node}", *image, *flags, "--", "cat", "/host/etc/hostname")
+    assert (said.returncode, said.stdout) == (0, f"{node}\n"), said.stderr
+    mini("run", "broken", *image, "--command", "--", "no-such-program")
+    said = mini("debug", "broken", "--copy-to=copy", "-c", "broken", *flags, "--", "hostname")
+    assert (said.returncode, said.stdout) == (0, "copy\n"), said.stderr
+
+
 def test_why_names_what_keeps_pods_from_running(cluster: Cluster, namespace: str, mini: Mini) -> None:
     cluster.apply(deployment("huge", namespace, replicas=1, nodeSelector={"disk": "ssd"}))
     wait_until(lambda: "NodeAffinity" in mini("why", "deploy/huge").stdout, "why says what no node has", seconds=120)

@@ -70,6 +70,8 @@ def masked(text: str, space: str) -> list[str]:
         (r"uid: .*", "uid"),
         (r"\b\d+(m?s|m|m\d+s)\b(?= |$)", "AGE"),
         (r"'kubectl [\w -]*(-h|--help)'", "HELP"),
+        (r"^--profile=legacy is deprecated .*\n?", ""),
+        (r"(node-debugger-node-SPACE)-\w{5}\b", r"\1"),
     ):
         text = re.sub(pattern, instead, text, flags=re.MULTILINE)
     lines = [line.rstrip() for line in text.splitlines()]
@@ -370,3 +372,48 @@ def test_edit_sends_what_the_editor_changed(same: Script) -> None:
         !apply -f a.yaml
         edit cm nope
     """)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "node/$NODE --image=busybox -- ls /host",
+        "node/$NODE --image=busybox -c tools --image-pull-policy=Never --env=A=b -q",
+        "web --image=busybox --copy-to=web-debug -c tools",
+        "web --copy-to=web-debug -c main --share-processes=false -- sleep 1",
+        "web --image=busybox --copy-to=web-debug -c main --same-node",
+    ],
+)
+def test_debug_makes_the_pods_that_kubectl_makes(
+    server: APIServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    probe = {"tcpSocket": {"port": 80}}
+    pod: dict[str, Any] = {"metadata": {"name": "web", "labels": {"app": "web"}, "annotations": {"note": "x"}}}
+    pod["spec"] = {"containers": [{"name": "main", "image": "web:1", "readinessProbe": probe, "livenessProbe": probe}]}
+
+    def made(run_one: Run) -> dict[str, Any]:
+        space = f"debug-{next(_NUMBERS)}"
+        config: dict[str, Any] = json.loads(server.kubeconfig().read_text())
+        config["contexts"][0]["context"]["namespace"] = space
+        (tmp_path / "kubeconfig").write_text(json.dumps(config))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        node = f"node-{space}"
+        pod["spec"]["nodeName"] = node
+        for path, body in (
+            ("namespaces", {"metadata": {"name": space}}),
+            ("nodes", {"metadata": {"name": node}}),
+            (f"namespaces/{space}/pods", pod),
+        ):
+            assert server.request("POST", f"/api/v1/{path}", body).code == 201
+        code, out, err = run_one(["debug", *shlex.split(line.replace("$NODE", node))])
+        assert code == 0, out + err
+        listed = server.request("GET", f"/api/v1/namespaces/{space}/pods").json()["items"]
+        (found,) = [each for each in listed if each["metadata"]["name"] != "web"]
+        kept = {key: found["metadata"].get(key) for key in ("name", "labels", "annotations")}
+        text = json.dumps({"metadata": kept, "spec": found["spec"], "said": masked(out + err, space)})
+        answer: dict[str, Any] = json.loads(
+            re.sub(rf"({node}|api-access)-\w{{5}}\b", r"\1-X", text).replace(node, "NODE")
+        )
+        return answer
+
+    assert made(minikubectl) == made(kubectl)
