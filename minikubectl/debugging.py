@@ -36,8 +36,8 @@ JSON = dict[str, Any]
 @click.option("-q", "--quiet", is_flag=True, help="Print only what the container prints.")
 async def debug(
     session: Session, what: str, line: tuple[str, ...], image: str, policy: str, container: str, target: str,
-    copy_to: str, same_node: bool, share_processes: bool | None, variables: tuple[str, ...], stdin: bool, terminal: bool,
-    attach: bool, quiet: bool,
+    copy_to: str, same_node: bool, share_processes: bool | None, variables: tuple[str, ...], stdin: bool,
+    terminal: bool, attach: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Add a container to a running pod (an ephemeral one: it stays until the pod goes), to a copy of it, or to a node.
 
