@@ -116,27 +116,28 @@ class Launcher:
                 lambda type_, reason, message: parts.record(pod, type_, reason, message, name),
                 secrets=self._pull_secrets(pod, sources),
             )
-            attempt = max((run.attempt + 1 for run in state.runs.get(name, []) if run.state != CREATED), default=0)
-            variables = environment.build(pod, container, sources)
-            message_file = self._message_file(pod, container, attempt)
-            body = container_body(
-                pod,
-                container,
-                sandbox=sandbox,
-                attempt=attempt,
-                environment=variables,
-                binds=self._binds(pod, container, variables, message_file),
-                image=image,
-                message_file=message_file,
-                node=parts.runtime.node,
-                devices=_devices(container),
-                cgroup_parent=await parts.runtime.cgroups.parent(pod),
-                seccomp=_seccomp(effective_security(pod, container), parts.settings.root_dir),
-            )
-            target = state.newest(container.get("targetContainerName") or "")
-            if target is not None:  # an ephemeral container that looks at another one's processes
-                body["HostConfig"]["PidMode"] = f"container:{target.id}"
-            cid = await parts.runtime.create(docker_name(pod, name, attempt), body)
+            async with parts.runtime.launches:
+                attempt = max((run.attempt + 1 for run in state.runs.get(name, []) if run.state != CREATED), default=0)
+                variables = environment.build(pod, container, sources)
+                message_file = self._message_file(pod, container, attempt)
+                body = container_body(
+                    pod,
+                    container,
+                    sandbox=sandbox,
+                    attempt=attempt,
+                    environment=variables,
+                    binds=self._binds(pod, container, variables, message_file),
+                    image=image,
+                    message_file=message_file,
+                    node=parts.runtime.node,
+                    devices=_devices(container),
+                    cgroup_parent=await parts.runtime.cgroups.parent(pod),
+                    seccomp=_seccomp(effective_security(pod, container), parts.settings.root_dir),
+                )
+                target = state.newest(container.get("targetContainerName") or "")
+                if target is not None:  # an ephemeral container that looks at another one's processes
+                    body["HostConfig"]["PidMode"] = f"container:{target.id}"
+                cid = await parts.runtime.create(docker_name(pod, name, attempt), body)
         except ImageError as error:
             self._failed(pod, name, error.reason, error.message)
         except (ConfigError, VolumeError) as error:
@@ -168,7 +169,8 @@ class Launcher:
     async def _start(self, pod: JSON, container: JSON, cid: str, ips: tuple[str, ...]) -> None:
         parts, name = self._parts, container["name"]
         try:
-            await parts.runtime.engine.start(cid)
+            async with parts.runtime.launches:
+                await parts.runtime.engine.start(cid)
         except EngineError as error:
             self.waiting[name] = ("RunContainerError", error.message)
             parts.record(pod, "Warning", "Failed", f'Error: failed to start container "{name}": {error.message}', name)

@@ -6,6 +6,7 @@ What has to be done is decided elsewhere (`plan`); what a container looks like i
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from .observed import Container, PodState
 log = logging.getLogger(__name__)
 
 CACHE_MAX = 20_000
+LAUNCHES_MAX = 2 * (os.cpu_count() or 2)  # at a time; more would only hold memory and wait for one another
 KILL_WAIT_SECONDS = 30.0
 EXEC_OUTPUT_BYTES_MAX = 10_240
 LOG_END_LINES, LOG_END_BYTES = 80, 2048
@@ -36,6 +38,7 @@ class Runtime:
         self.cni = cni
         self.node = node
         self.cgroups = Cgroups(engine)
+        self.launches = asyncio.Semaphore(LAUNCHES_MAX)
         self._pause_image = pause_image
         self._cache: dict[str, tuple[str, Container]] = {}
         self._died: set[str] = set()  # said to be dead by an event: Docker's listing may still say "running"
@@ -101,11 +104,13 @@ class Runtime:
             cluster_domain=cluster_domain,
             cgroup_parent=await self.cgroups.parent(pod),
         )
-        return await self.create(docker_name(pod, "POD", attempt), body)
+        async with self.launches:
+            return await self.create(docker_name(pod, "POD", attempt), body)
 
     async def start_sandbox(self, pod: JSON, sandbox: str) -> list[str]:
         """Start it and attach it to the pod network; its addresses (none of its own with hostNetwork)."""
-        await self.engine.start(sandbox)
+        async with self.launches:
+            await self.engine.start(sandbox)
         if pod["spec"].get("hostNetwork"):
             return []
         description = await self.engine.inspect(sandbox)

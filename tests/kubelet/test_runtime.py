@@ -9,7 +9,7 @@ import pytest
 from apimachinery import errors
 from kubelet import observed
 from kubelet.probes import Counter, was_so
-from kubelet.runtime import Grace, Runtime
+from kubelet.runtime import LAUNCHES_MAX, Grace, Runtime
 from kubelet.server import logs
 from tests.kubelet.objects import UID, exited, pod, run
 from tests.kubelet.objects import observed as seen
@@ -39,6 +39,27 @@ class LaggingDocker:
     async def inspect(self, container: str) -> dict[str, Any]:
         self.inspected += 1
         return description(self.state)
+
+
+class BusyDocker:
+    """Counts how many starts it is asked for at a time."""
+
+    def __init__(self) -> None:
+        self.under_way = self.most = 0
+
+    async def start(self, container: str) -> None:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0)
+        self.under_way -= 1
+
+
+async def test_docker_is_asked_for_few_starts_at_a_time() -> None:
+    docker = BusyDocker()
+    runtime = Runtime(docker, None, pause_image="", node=None)  # type: ignore[arg-type]
+    alone = {"metadata": {"name": "p"}, "spec": {"hostNetwork": True}}
+    await asyncio.gather(*(runtime.start_sandbox(alone, str(number)) for number in range(100)))
+    assert docker.most == LAUNCHES_MAX
 
 
 async def test_a_death_event_outweighs_the_listing() -> None:
