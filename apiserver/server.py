@@ -30,7 +30,7 @@ from apiserver.outbound.usage import Usage
 from apiserver.parts import Parts
 from apiserver.resources import Resources
 from apiserver.storage import Storage
-from componentbase import metrics, pki
+from componentbase import metrics, pki, tls
 from componentbase.health import Checks
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ def tls_context(options: Options) -> ssl.SSLContext:
     certificate, key = options.tls_cert_file, options.tls_private_key_file
     if not certificate:
         certificate, key = _self_signed(options)
-    context = pki.server_context(certificate, key)
+    context = tls.server_context(certificate, key)
     context.set_alpn_protocols(["http/1.1"])
     authorities = [each for each in (options.client_ca_file, options.requestheader_client_ca_file) if each]
     for file in authorities:

@@ -1,14 +1,11 @@
 """Keys, certificates and signing requests (X.509), as values; and the files they live in.
 
 Keys are EC P-256: made in microseconds, small in every handshake, and accepted by every client. What is read may be of
-any type (a cluster can bring kubeadm's RSA files along). Files are written whole or not at all (a temporary name, then
-a rename) and keys are 0600 from their first byte.
+any type (a cluster can bring kubeadm's RSA files along). `cryptography` takes 8 MB and 30 ms: what doesn't make or read
+certificates doesn't import this.
 """
 
 import ipaddress
-import os
-import ssl
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from componentbase import defaults
+from componentbase.files import write_file
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -189,49 +187,15 @@ def certificate_hash(certificate: x509.Certificate) -> str:
     return f"sha256:{digest.finalize().hex()}"
 
 
-def write_file(file: str | Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write atomically: the file is the old one or the new one, never half, and never looser than `mode`."""
-    target = Path(file)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(stream.fileno(), mode)
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
 def write_pair(pair: Pair, certificate_file: str | Path, key_file: str | Path) -> None:
     """Write the key (0600), then the certificate (0644)."""
     write_file(key_file, pair.key_pem, mode=0o600)
     write_file(certificate_file, pair.certificate_pem)
 
 
-def server_context(
-    certificate_file: str | Path, key_file: str | Path, *, client_ca_file: str | Path | None = None
-) -> ssl.SSLContext:
-    """TLS for a server; with `client_ca_file` clients may show a certificate, which then must be by that authority."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate_file, key_file)
-    if client_ca_file:
-        context.load_verify_locations(cafile=client_ca_file)
-        context.verify_mode = ssl.CERT_OPTIONAL
-    return context
-
-
-def self_signed_context(common_name: str, *, client_ca_file: str | Path | None = None) -> ssl.SSLContext:
-    """TLS for a server that was given no certificate, with one of its own making, as upstream's services do."""
-    pair = issue(new_ca(f"{common_name}-ca"), common_name, dns=("localhost",), ips=("127.0.0.1",), server=True)
-    with tempfile.TemporaryDirectory() as directory:
-        certificate_file, key_file = Path(directory, "tls.crt"), Path(directory, "tls.key")
-        write_pair(pair, certificate_file, key_file)
-        return server_context(certificate_file, key_file, client_ca_file=client_ca_file)
+def self_signed(common_name: str) -> Pair:
+    """A server's certificate by an authority that nobody knows."""
+    return issue(new_ca(f"{common_name}-ca"), common_name, dns=("localhost",), ips=("127.0.0.1",), server=True)
 
 
 def _builder(

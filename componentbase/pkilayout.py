@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from componentbase import defaults, pki
+from componentbase.files import write_file
 
 AUTHORITIES = {"ca": "kubernetes", "front-proxy-ca": "kubernetes-front-proxy-ca", "etcd/ca": "etcd-ca"}
 
@@ -76,8 +77,8 @@ def create(directory: str | Path, names: Names) -> list[str]:
             made.append(leaf.file)
     if not Path(root, "sa.key").exists():
         key = pki.new_key()
-        pki.write_file(root / "sa.key", pki.key_pem(key), mode=0o600)
-        pki.write_file(root / "sa.pub", pki.public_pem(key))
+        write_file(root / "sa.key", pki.key_pem(key), mode=0o600)
+        write_file(root / "sa.pub", pki.public_pem(key))
         made.append("sa")
     return made
 

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from apimachinery.addresspool import Pool
-from componentbase import defaults, flags, pki, run
+from componentbase import defaults, flags, run, tls
 from componentbase.health import Checks
 from componentbase.serving import serve_ops
 from controllers import manager
@@ -163,8 +163,8 @@ async def _elected(parsed: argparse.Namespace, client: Client, lead: Callable[[]
 
 def _tls(parsed: argparse.Namespace) -> ssl.SSLContext:
     if parsed.tls_cert_file and parsed.tls_private_key_file:
-        return pki.server_context(parsed.tls_cert_file, parsed.tls_private_key_file)
-    return pki.self_signed_context(NAME)
+        return tls.server_context(parsed.tls_cert_file, parsed.tls_private_key_file)
+    return tls.self_signed_context(NAME)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from componentbase import pki
+from componentbase.files import write_file
 from kubeclient.errors import ConfigError
 
 JSON = dict[str, Any]
@@ -108,7 +108,7 @@ def write_kubeconfig(
         "contexts": [{"name": f"{user}@{cluster}", "context": {"cluster": cluster, "user": user}}],
         "current-context": f"{user}@{cluster}",
     }
-    pki.write_file(path, yaml.safe_dump(document, sort_keys=False).encode(), mode=0o600)
+    write_file(path, yaml.safe_dump(document, sort_keys=False).encode(), mode=0o600)
 
 
 def _default_file() -> Path | None:

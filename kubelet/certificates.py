@@ -15,6 +15,7 @@ from cryptography import x509
 
 from apimachinery import errors, kinds, meta
 from componentbase import defaults, pki
+from componentbase.files import write_file
 from kubeclient.config import load_kubeconfig, write_kubeconfig
 from kubeclient.errors import Unreachable
 from kubeclient.rest import Client
@@ -49,7 +50,7 @@ async def ensure_client(settings: Settings) -> None:
     log.info("requesting a client certificate from %s", config.server)
     async with Client(config, user_agent="kubelet/bootstrap") as client:
         pem = await _obtain(client, settings, CLIENT_SIGNER)
-    pki.write_file(current, pem, mode=0o600)
+    write_file(current, pem, mode=0o600)
     write_kubeconfig(
         settings.kubeconfig,
         server=config.server,
@@ -67,7 +68,7 @@ async def ensure_serving(client: Client, settings: Settings) -> Path | None:
         return None
     current = settings.cert_dir / SERVING_FILE
     if not current.exists() or remaining_share(current) <= 1 - ROTATE_AT_SHARE_OF_LIFE:
-        pki.write_file(current, await _obtain(client, settings, SERVING_SIGNER), mode=0o600)
+        write_file(current, await _obtain(client, settings, SERVING_SIGNER), mode=0o600)
     return current
 
 
@@ -78,7 +79,7 @@ async def rotate(client: Client, settings: Settings) -> None:
         await asyncio.sleep(CHECK_SECONDS)
         if current.exists() and remaining_share(current) <= 1 - ROTATE_AT_SHARE_OF_LIFE:
             try:
-                pki.write_file(current, await _obtain(client, settings, CLIENT_SIGNER), mode=0o600)
+                write_file(current, await _obtain(client, settings, CLIENT_SIGNER), mode=0o600)
                 log.info("client certificate renewed")
             except Refused as error:
                 log.error("client certificate: %s", error)

@@ -15,6 +15,7 @@ import yaml
 from cryptography import x509
 
 from componentbase import pki, pkilayout
+from componentbase.files import write_file
 from minikubeadm.process import StepFailed
 
 JSON = dict[str, Any]
@@ -131,7 +132,7 @@ def _in_kubeconfig(file: Path, service: str) -> Held | None:
 
     def write(pair: pki.Pair) -> None:
         user.update(_embedded(pair))
-        pki.write_file(file, yaml.safe_dump(document, sort_keys=False).encode(), mode=0o600)
+        write_file(file, yaml.safe_dump(document, sort_keys=False).encode(), mode=0o600)
 
     certificate = x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
     return Held(file.name, "ca", certificate, service, write)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from componentbase import pki
+from componentbase.files import write_file
 from minikubeadm import process
 
 SYSCTL_FILE = Path("/etc/sysctl.d/99-mini-kubernetes.conf")
@@ -25,7 +25,7 @@ async def configure(*, file: Path = SYSCTL_FILE) -> None:
     lines = [f"-{name} = {value}" for name, value in SETTINGS.items()]
     before = _before(file) or {name: value for name in SETTINGS if (value := _current(name))}
     lines += [f"{_BEFORE}{name} = {value}" for name, value in before.items()]
-    pki.write_file(file, ("\n".join(lines) + "\n").encode())
+    write_file(file, ("\n".join(lines) + "\n").encode())
     await process.run("sysctl", "-q", "-e", "-p", str(file), what="setting kernel parameters")
 
 

@@ -15,6 +15,7 @@ from cryptography import x509
 
 from apimachinery import errors, kinds
 from componentbase import defaults, pki
+from componentbase.files import write_file
 from kubeclient.config import ClientConfig, write_kubeconfig
 from kubeclient.errors import Unreachable
 from kubeclient.rest import Client
@@ -124,8 +125,8 @@ async def _read(client: Client) -> tuple[ClusterConfiguration, bytes]:
 def _write(
     endpoint: str, ca_pem: bytes, token: tokens.Token, cluster: ClusterConfiguration, proxy_kubeconfig: bytes
 ) -> None:
-    pki.write_file(DIRECTORY / "pki/ca.crt", ca_pem)
-    pki.write_file(DIRECTORY / "proxy.conf", proxy_kubeconfig, mode=0o600)
+    write_file(DIRECTORY / "pki/ca.crt", ca_pem)
+    write_file(DIRECTORY / "proxy.conf", proxy_kubeconfig, mode=0o600)
     write_kubeconfig(
         DIRECTORY / "bootstrap-kubelet.conf",
         server=f"https://{endpoint}",

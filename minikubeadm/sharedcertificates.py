@@ -18,7 +18,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from apimachinery import errors, kinds, meta
-from componentbase import defaults, pki, pkilayout
+from componentbase import defaults, pkilayout
+from componentbase.files import write_file
 from kubeclient.rest import Client
 from minikubeadm import api, tokens
 from minikubeadm.process import StepFailed
@@ -106,4 +107,4 @@ async def download(client: Client, key: str, directory: Path) -> None:
     what = "fetching the certificates that control planes share"
     await api.until(uploaded, what=what, timeout_seconds=_DOWNLOAD_TIMEOUT_SECONDS, hint=_HINT)
     for name, content in unsealed(found.get("data") or {}, key).items():
-        pki.write_file(directory / "pki" / name, content, mode=0o600 if name.endswith(".key") else 0o644)
+        write_file(directory / "pki" / name, content, mode=0o600 if name.endswith(".key") else 0o644)

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from componentbase import defaults, pki
+from componentbase import defaults
+from componentbase.files import write_file
 from minikubeadm import etcdmembers, process
 from minikubeadm.configuration import CONTROL_PLANE_TAINT, ClusterConfiguration, NodeConfiguration
 
@@ -211,7 +212,7 @@ def agents(cluster: ClusterConfiguration, node: NodeConfiguration) -> list[Unit]
 def write(units: Sequence[Unit], *, directory: Path = UNIT_DIRECTORY) -> None:
     """Write the unit files."""
     for unit in units:
-        pki.write_file(directory / f"{unit.name}.service", unit.render().encode())
+        write_file(directory / f"{unit.name}.service", unit.render().encode())
 
 
 async def start(units: Sequence[Unit]) -> None:

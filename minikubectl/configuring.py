@@ -8,7 +8,7 @@ import click
 import yaml
 
 from apimachinery import kinds
-from componentbase import pki
+from componentbase.files import write_file
 from kubeclient.config import read_kubeconfig
 from kubeclient.errors import ConfigError
 from minikubectl import completing
@@ -52,7 +52,7 @@ def _command(name: str, *options: Callable[[Any], Any]) -> Callable[[Callable[..
             changed = function(document, **flags)
             if changed is not None:
                 text = yaml.safe_dump(changed, sort_keys=False)
-                pki.write_file(file or Path.home() / ".kube" / "config", text.encode(), mode=0o600)
+                write_file(file or Path.home() / ".kube" / "config", text.encode(), mode=0o600)
 
         for each in reversed(options):
             run = each(run)

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from componentbase import defaults, flags, pki, run, serving
+from componentbase import defaults, flags, run, serving, tls
 from componentbase.health import Checks
 from kubeclient import config as kubeconfig
 from kubeclient.delegation import DelegatedAuthorizer
@@ -78,7 +78,7 @@ async def _serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
                 options.metrics_bind_address,
                 options.metrics_port,
                 checks=checks,
-                ssl_context=pki.self_signed_context(options.hostname_override),
+                ssl_context=tls.self_signed_context(options.hostname_override),
                 authorize=DelegatedAuthorizer(client),
             )
             stack.push_async_callback(metrics.stop)

@@ -9,7 +9,7 @@ import ssl
 import sys
 from collections.abc import Sequence
 
-from componentbase import defaults, flags, pki, run, serving
+from componentbase import defaults, flags, run, serving, tls
 from componentbase.health import Checks
 from componentbase.metrics import METRICS
 from kubeclient import config as kubeconfig
@@ -43,8 +43,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serving_context(options: argparse.Namespace) -> ssl.SSLContext:
     if options.tls_cert_file:
-        return pki.server_context(options.tls_cert_file, options.tls_private_key_file)
-    return pki.self_signed_context(socket.gethostname())
+        return tls.server_context(options.tls_cert_file, options.tls_private_key_file)
+    return tls.self_signed_context(socket.gethostname())
 
 
 async def _serve(options: argparse.Namespace, stop: asyncio.Event) -> int:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from apimachinery import kinds, meta
-from componentbase import pki, run
+from componentbase import run
+from componentbase.files import write_file
 from kubeclient.config import load_kubeconfig
 from kubeclient.informer import InformerFactory
 from kubeclient.rest import Client
@@ -101,7 +102,7 @@ async def keep(directory: Path, stop: asyncio.Event) -> None:
 def _write(file: Path, groups: list[JSON]) -> None:
     content = json.dumps(groups, indent=1).encode()
     if not file.exists() or file.read_bytes() != content:
-        pki.write_file(file, content)
+        write_file(file, content)
 
 
 if __name__ == "__main__":

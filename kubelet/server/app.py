@@ -16,7 +16,7 @@ from aiohttp import web
 from apimachinery import errors
 from apimachinery.meta import JSON
 from componentbase import metrics as base_metrics
-from componentbase import pki
+from componentbase import tls
 from componentbase.health import Checks
 from componentbase.serving import serve_ops
 from kubeclient.errors import Unreachable
@@ -86,8 +86,8 @@ class Server:
         settings, authority = self._settings, self._settings.client_ca_file
         if settings.tls_cert_file and settings.tls_private_key_file:
             files = settings.tls_cert_file, settings.tls_private_key_file
-            return pki.server_context(*files, client_ca_file=authority)
-        return pki.self_signed_context(settings.node_name, client_ca_file=authority)
+            return tls.server_context(*files, client_ca_file=authority)
+        return tls.self_signed_context(settings.node_name, client_ca_file=authority)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         segments = request.path.strip("/").split("/")

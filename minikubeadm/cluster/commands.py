@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from componentbase import defaults, pki
+from componentbase import defaults
+from componentbase.files import write_file
 from minikubeadm import process
 from minikubeadm.cli import run
 from minikubeadm.progress import Progress
@@ -61,7 +62,7 @@ def create(kubeconfig: Path | None, image: str, **options: Any) -> None:
         plan = module.Plan(image=image or await newest_image(), **options)
         await module.create(plan, progress=progress)
         if kubeconfig:
-            pki.write_file(kubeconfig, (await module.kubeconfig(plan.name)).encode(), mode=0o600)
+            write_file(kubeconfig, (await module.kubeconfig(plan.name)).encode(), mode=0o600)
         click.echo(f"cluster {plan.name} is up: {plan.control_planes + plan.workers} nodes in {progress.seconds:.1f} s")
         if not kubeconfig:
             click.echo(f"  minikubeadm cluster kubeconfig --name {plan.name} > {plan.name}.conf")

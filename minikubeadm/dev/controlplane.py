@@ -14,7 +14,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from componentbase import defaults, pki
+from componentbase import defaults
+from componentbase.files import write_file
 from minikubeadm import credentials, units
 from minikubeadm.configuration import ClusterConfiguration, NodeConfiguration
 from minikubeadm.dev.processes import Child, NotStarted, free_ports, stop
@@ -186,5 +187,5 @@ def _token(file: Path) -> str:
     """The administrator's token, made once; the file is what `--token-auth-file` reads."""
     if not file.exists():
         line = f'{secrets.token_urlsafe(24)},kubernetes-admin,dev,"{defaults.MASTERS_GROUP}"\n'
-        pki.write_file(file, line.encode(), mode=0o600)
+        write_file(file, line.encode(), mode=0o600)
     return file.read_text().partition(",")[0]

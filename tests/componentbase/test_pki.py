@@ -1,7 +1,6 @@
 """Keys, certificates and files; and the layout of /etc/kubernetes/pki."""
 
 import os
-import ssl
 import stat
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from componentbase import defaults, pki, pkilayout
+from componentbase.files import write_file
 
 
 def test_a_leaf_says_who_it_is_and_never_outlives_its_authority():
@@ -36,7 +36,7 @@ def test_keys_are_private_from_the_first_byte_and_files_whole(tmp_path):
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError):
-        pki.write_file(tmp_path / "taken", b"x")
+        write_file(tmp_path / "taken", b"x")
     assert [each.name for each in tmp_path.iterdir()] == ["taken"]
 
 
@@ -63,7 +63,3 @@ def test_the_layout_is_made_once_and_kept(tmp_path):
     ips = {str(ip) for ip in dns.get_values_for_type(x509.IPAddress)}
     assert {"10.96.0.1", "172.30.0.2", "192.0.2.7", "127.0.0.1"} <= ips
     assert certificate.not_valid_after_utc - certificate.not_valid_before_utc >= defaults.CERTIFICATE_LIFETIME
-
-
-def test_a_self_signed_context_serves():
-    assert isinstance(pki.self_signed_context("x"), ssl.SSLContext)

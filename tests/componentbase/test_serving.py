@@ -6,7 +6,7 @@ import re
 import aiohttp
 import pytest
 
-from componentbase import metrics, pki
+from componentbase import metrics, tls
 from componentbase.health import Checks
 from componentbase.serving import serve_ops
 
@@ -80,7 +80,7 @@ async def test_what_needs_permission_is_refused_and_health_is_not(checks):
         return False
 
     server = await serve_ops(
-        "127.0.0.1", 0, checks=checks, authorize=nobody, ssl_context=pki.self_signed_context("tester")
+        "127.0.0.1", 0, checks=checks, authorize=nobody, ssl_context=tls.self_signed_context("tester")
     )
     async with aiohttp.ClientSession(f"https://127.0.0.1:{server.port}") as session:
         for path, code in (("/metrics", 403), ("/healthz", 200)):

@@ -15,7 +15,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from apiserver.authentication.oidc import OpenID, Provider
-from componentbase import pki
+from componentbase import pki, tls
 
 NOW = 1_800_000_000
 
@@ -63,7 +63,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Issuer]:
     runner = web.ServerRunner(web.Server(issuer.handle))
     await runner.setup()
     site = web.TCPSite(
-        runner, "127.0.0.1", 0, ssl_context=pki.server_context(str(tmp_path / "tls.crt"), str(tmp_path / "tls.key"))
+        runner, "127.0.0.1", 0, ssl_context=tls.server_context(str(tmp_path / "tls.crt"), str(tmp_path / "tls.key"))
     )
     await site.start()
     issuer.url = f"https://127.0.0.1:{runner.addresses[0][1]}"

@@ -6,6 +6,7 @@ import pytest
 
 from apimachinery import kinds
 from componentbase import pki
+from componentbase.files import write_file
 from minikubeadm.dev.processes import free_ports
 from tests.fixtures.etcd import Member
 from tests.integration.storage.harness import config_map, key_of, storage_over
@@ -14,7 +15,7 @@ from tests.integration.storage.harness import config_map, key_of, storage_over
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
     authority = pki.new_ca("etcd-ca")
-    pki.write_file(tmp_path / "ca.crt", authority.certificate_pem)
+    write_file(tmp_path / "ca.crt", authority.certificate_pem)
     for name in ("server", "client"):
         pair = pki.issue(authority, name, dns=["localhost"], ips=["127.0.0.1"], client=True, server=True)
         pki.write_pair(pair, tmp_path / f"{name}.crt", tmp_path / f"{name}.key")
