@@ -66,8 +66,6 @@ class Options:
     kubelet_client_key: str = _flag("", "its key")
     kubelet_certificate_authority: str = _flag("", "authority of kubelets' certificates; not checked if not given")
     kubelet_preferred_address_types: list[str] = _flag("InternalIP,Hostname,ExternalIP", "which node address to use")
-    proxy_client_cert_file: str = _flag("", "client certificate for aggregated servers")
-    proxy_client_key_file: str = _flag("", "its key")
     requestheader_client_ca_file: str = _flag("", "authority of front proxies' certificates")
     requestheader_allowed_names: list[str] = _flag("", "common names of front proxies; any if empty")
     requestheader_username_headers: list[str] = _flag("X-Remote-User", "headers with the user's name")
@@ -92,6 +90,7 @@ _READERS: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": du
 _ACCEPTED = (
     "allow-privileged", "enable-aggregator-routing", "enable-priority-and-fairness", "feature-gates", "runtime-config",
     "profiling", "storage-backend", "audit-log-path", "audit-policy-file", "goaway-chance", "etcd-prefix",
+    "proxy-client-cert-file", "proxy-client-key-file",
 )  # fmt: skip
 
 

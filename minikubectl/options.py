@@ -9,7 +9,6 @@ import click
 from minikubectl import completing
 
 F = TypeVar("F", bound=Callable[..., Any])
-Decorator = Callable[[F], F]
 
 _SUFFIXES: Final = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 

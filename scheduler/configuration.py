@@ -62,13 +62,13 @@ def profiles(documents: Sequence[JSON]) -> dict[str, Profile]:
         name = document.get("schedulerName") or DEFAULT_SCHEDULER_NAME
         if name in made:
             problems.append(f"profiles[{i}].schedulerName: Duplicate value: {name!r}")
-        made[name] = _profile(name, document, f"profiles[{i}]", problems)
+        made[name] = _profile(document, f"profiles[{i}]", problems)
     if problems:
         raise ConfigurationError("; ".join(problems))
     return made
 
 
-def _profile(name: str, document: JSON, where: str, problems: list[str]) -> Profile:
+def _profile(document: JSON, where: str, problems: list[str]) -> Profile:
     sets: Mapping[str, Any] = document.get("plugins") or {}
     arguments = {entry["name"]: entry.get("args") or {} for entry in document.get("pluginConfig") or ()}
     plugins: dict[str, Plugin] = {}
@@ -80,7 +80,7 @@ def _profile(name: str, document: JSON, where: str, problems: list[str]) -> Prof
     chosen = {phase: _chosen(sets, phase, f"{where}.plugins.{phase}", problems) for phase in ("filter", "score")}
     filters = [plugin for plugin_name, plugin in plugins.items() if plugin_name in chosen["filter"]]
     scores = [(plugin, weight) for n, plugin in plugins.items() if (weight := chosen["score"].get(n, 0.0)) > 0]
-    return Profile(name, filters, scores)
+    return Profile(filters, scores)
 
 
 def _chosen(sets: Mapping[str, Any], phase: str, where: str, problems: list[str]) -> dict[str, float]:

@@ -89,9 +89,8 @@ def normalised(raw: Scores, *, reverse: bool = False) -> Scores:
 
 @dataclass(slots=True)
 class Profile:
-    """One scheduler name with its filters, in order, and its weighted scores."""
+    """The filters, in order, and weighted scores of one scheduler name."""
 
-    scheduler_name: str
     filters: list[Plugin]
     scores: list[tuple[Plugin, float]]
     _generation: int = -1

@@ -40,7 +40,6 @@ class Pending:
     """A pod in the queue, with what happened to it so far."""
 
     pod: PodInfo
-    queued_at: float
     attempts: int = 0
     refused_by: frozenset[str] = frozenset()
     since: float = 0.0
@@ -64,7 +63,7 @@ class SchedulingQueue:
         before = self._known.get(pod.key)
         if before is not None and before.pod == pod:
             return
-        pending = Pending(pod, self._clock(), before.attempts if before and before.pod.uid == pod.uid else 0)
+        pending = Pending(pod, before.attempts if before and before.pod.uid == pod.uid else 0)
         self._forget(pod.key)
         self._known[pod.key] = pending
         if pod.gates:
