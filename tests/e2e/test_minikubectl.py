@@ -65,7 +65,7 @@ def test_debug_looks_at_a_node_and_at_a_copy(cluster: Cluster, namespace: str, m
     image = ("--image=mini-kubernetes/demo", "--image-pull-policy=IfNotPresent")
     said = mini("debug", f"node/{node}", *image, *flags, "--", "cat", "/host/etc/hostname")
     assert (said.returncode, said.stdout) == (0, f"{node}\n"), said.stderr
-    mini("run", "broken", *image, "--command", "--", "no-such-program")
+    mini("run", "broken", *image, "--restart=Never", "--command", "--", "no-such-program")
     said = mini("debug", "broken", "--copy-to=copy", "-c", "broken", *flags, "--", "hostname")
     assert (said.returncode, said.stdout) == (0, "copy\n"), said.stderr
 
