@@ -80,20 +80,21 @@ class TaintEvictionController(QueueController[str]):
         return _no_execute(node) if node else []
 
     async def _reconcile(self, key: str) -> float | None:
-        uid, seen = self._seen.pop(key, ("", None))
         pod = self._pods.get(key)
-        if pod is None or meta.is_deleting(pod) or objects.is_finished(pod):
-            return None
         now = self._context.clock()
-        if seen is None or uid != meta.uid(pod):
-            seen = now
-        left = seconds_left(pod, self._taints(pod), seen=seen, now=now)
-        if left is None:
+        left = None
+        if pod is not None and not meta.is_deleting(pod) and not objects.is_finished(pod):
+            uid, seen = self._seen.get(key, ("", now))
+            seen = seen if uid == meta.uid(pod) else now
+            left = seconds_left(pod, self._taints(pod), seen=seen, now=now)
+        if pod is None or left is None:
+            self._seen.pop(key, None)
             return None
+        self._seen[key] = meta.uid(pod), seen  # an eviction that fails is tried again, not begun anew
         if left > 0:
-            self._seen[key] = meta.uid(pod), seen
             return left
         await self._evict(pod)
+        del self._seen[key]
         return None
 
     async def _evict(self, pod: JSON) -> None:

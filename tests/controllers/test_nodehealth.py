@@ -1,10 +1,13 @@
 """Nodes: conditions to taints, zones, eviction permits, tolerations."""
 
 from datetime import UTC, datetime, timedelta
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
+from apimachinery import errors
 from controllers import nodehealth, tainteviction
+from controllers.context import Context
 from controllers.nodehealth import FULL, NORMAL, NOT_READY, PARTIAL, UNREACHABLE, Bucket
 
 NOW = "2026-01-01T12:00:00Z"
@@ -123,3 +126,21 @@ def test_a_toleration_begins_when_pod_and_taint_meet(added, created, seen, began
     now = NOON + timedelta(seconds=50)
     left = tainteviction.seconds_left(pod, taints, seen=NOON + timedelta(seconds=seen), now=now)
     assert left == pytest.approx(60 - (50 - began))
+
+
+async def test_an_eviction_that_fails_is_tried_again_and_the_toleration_not_begun_anew():
+    pod = {"metadata": {"name": "p", "namespace": "d", "uid": "1", "creationTimestamp": "2026-01-01T11:00:00Z"}}
+    pod["spec"] = {"nodeName": "n", "tolerations": [{"operator": "Exists", "tolerationSeconds": 60}]}
+    tainted = {"metadata": {"name": "n"}, "spec": {"taints": [taint("k", "NoExecute")]}}
+    found = {"d/p": pod, "n": tainted}
+    now, informer, client = [NOON], MagicMock(), AsyncMock()
+    informer.informer.return_value.get = found.get
+    client.patch.side_effect = [errors.Timeout("etcd has no leader"), None]
+    context = Context(client=client, informers=informer, events=MagicMock(), clock=lambda: now[0])
+    evicting = tainteviction.TaintEvictionController(context)
+    assert await evicting._reconcile("d/p") == 60
+    now[0] += timedelta(seconds=60)
+    with pytest.raises(errors.Timeout):
+        await evicting._reconcile("d/p")
+    assert await evicting._reconcile("d/p") is None
+    client.delete.assert_awaited_once()
